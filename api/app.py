@@ -1,0 +1,151 @@
+"""The one place where the parts are put together."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+
+from api.errors import Refusal
+from api.keyring import Keyring
+from api.routes import callers, edge, health, lookups, moderation, problems, reports
+from api.services.callers import Callers
+from api.services.health import Health, check_schema
+from api.services.instance import Clock, Instance
+from api.services.lookups import Lookups
+from api.services.moderation import Moderation
+from api.services.queue import Queue
+from api.services.quotas import Limits, Quotas
+from api.services.reports import Reports
+from api.services.sealing import Sealer, Shelf
+from api.services.stretching import Stretching
+from api.services.timekeeping import Timekeeper
+from api.settings import Settings
+from api.store.engine import Store, open_engine
+
+ROUND_SECONDS = 2.0
+"""How often a process looks at the clock and at what others have sealed."""
+SHORTEST_DELAY, LONGEST_DELAY = 3_600, 48 * 3_600
+"""Seconds between approval and publication of what is no danger (§6)."""
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """Return this machine's time."""
+    return datetime.now(UTC)
+
+
+def publication_delay() -> int:
+    """Return how many seconds a report that is no danger waits, by chance."""
+    return SHORTEST_DELAY + secrets.randbelow(LONGEST_DELAY - SHORTEST_DELAY)
+
+
+class Parts:
+    """The services of one process over one database, for the server, the commands and the demo."""
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        """Open the database and the keys.
+
+        Raises OutdatedSchema, NotFounded or KeyFileError where they are not fit to be used.
+        """
+        self.store = Store(open_engine(settings.url))
+        try:
+            check_schema(self.store)
+            ring = Keyring.load(settings.keys)
+            self.instance = Instance(self.store, ring, os.urandom)
+        except BaseException:
+            self.store.close()
+            raise
+        limits = Limits(
+            per_hour=settings.per_hour,
+            per_day=settings.per_day,
+            collective_per_day=settings.collective_per_day,
+            moderator_per_hour=settings.moderator_per_hour,
+            reports_per_day=settings.reports_per_day,
+        )
+        store, instance, plain = self.store, self.instance, settings.plain_lookups
+        self.quotas = Quotas(limits)
+        self.shelf = Shelf()
+        self.stretching = Stretching(settings.stretching_threads, settings.stretching_queue)
+        self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
+        self.health = Health(store, instance, self.shelf, clock)
+        self.lookups = Lookups(
+            instance, self.shelf, self.quotas, limits, self.stretching, clock, plain=plain
+        )
+        self.moderation = Moderation(store, instance, clock, publication_delay)
+        self.queue = Queue(store, instance, clock)
+        self.reports = Reports(
+            store, instance, self.quotas, self.stretching, clock, os.urandom, plain=plain
+        )
+        sealer = Sealer(instance, settings.bucket_limit, os.urandom)
+        self.timekeeper = Timekeeper(store, instance, sealer, clock, secrets.token_hex(16))
+
+    def round(self) -> None:
+        """Do the timed work if it is this process's turn; fetch what was sealed."""
+        done = self.timekeeper.run_once()
+        if done:
+            log.info("round", **done.counts())
+        with self.store.read() as tx:
+            self.instance.refresh(tx)
+        self.shelf.refresh(self.store)
+
+    def close(self) -> None:
+        """Give back the lease, the pool and the connections."""
+        with contextlib.suppress(Refusal):
+            self.timekeeper.stop()
+        self.stretching.close()
+        self.store.close()
+
+
+def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> FastAPI:
+    """Build the application; with no `settings`, from the environment."""
+    parts = Parts(settings or Settings(), clock)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(parts.round)
+        rounds = asyncio.create_task(_rounds(parts))
+        yield
+        rounds.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await rounds
+        await asyncio.to_thread(parts.close)
+
+    app = FastAPI(
+        title="Parasol",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.DESCRIBED,
+        telemetry=NO_TELEMETRY,
+    )
+    for name in ("callers", "health", "instance", "lookups", "moderation", "queue", "reports"):
+        setattr(app.state, name, getattr(parts, name))
+    for module in (callers, health, lookups, moderation, reports):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(edge.Edge)
+    return app
+
+
+async def _rounds(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(ROUND_SECONDS)
+        try:
+            await asyncio.to_thread(parts.round)
+        except Exception as fault:  # noqa: BLE001  (the next round tries again; readers go on)
+            log.warning("round failed", kind=type(fault).__name__)

@@ -1,0 +1,1 @@
+"""Pure functions from bytes to bytes: no clock, no framework; keys and chance are arguments."""

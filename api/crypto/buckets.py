@@ -1,0 +1,251 @@
+"""The sealed list a client fetches instead of asking about one person (PROTOCOL.md §3).
+
+Without the token an entry is noise: neither who is listed nor what is said can be read from a
+file, and unused slots look like all others.
+"""
+
+import hmac
+import math
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
+
+from api.crypto.failures import InvalidInput
+
+MAX_BITS: Final = 8
+DEFAULT_LIMIT: Final = 131_072
+SMALL: Final = 48 * 1024
+MAX_AGE: Final = 48 * 3600
+MAX_AHEAD: Final = 3600
+
+_MAGIC: Final = b"PARASOL1"
+_HEADER: Final = struct.Struct(">8sIB3sIII16s")
+_ENTRY_SIZE: Final = 12
+_PREFIX_SIZE: Final = 7
+_SIGNATURE_SIZE: Final = 64
+_SALT_SIZE: Final = 16
+_STEP: Final = 256
+
+
+class BucketOverflow(Exception):  # noqa: N818  (no error: the layout is planned again, larger)
+    """More entries belong into a bucket than it has slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """All that is ever said about a reported person (PROTOCOL.md §3, Counts)."""
+
+    danger: int
+    risk: int
+    nuisance: int
+    collectives: int
+    recent: int
+
+    @property
+    def total(self) -> int:
+        """The number of reports, at most 255."""
+        return min(255, self.danger + self.risk + self.nuisance)
+
+    def encode(self) -> bytes:
+        """Return five bytes, each saturating at 255."""
+        return bytes(
+            [
+                min(255, self.danger),
+                min(255, self.risk),
+                min(255, self.nuisance),
+                min(255, self.collectives),
+                min(255, self.recent),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the list is cut: 2^bits buckets of `slots` entries each."""
+
+    bits: int
+    slots: int
+
+    @property
+    def size(self) -> int:
+        """The length of one bucket's file in bytes."""
+        return _HEADER.size + self.slots * _ENTRY_SIZE + _SIGNATURE_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A file that was checked; `entries` are sorted, 12 bytes each; `sealed` is in Unix hours."""
+
+    network: str
+    epoch: int
+    layout: Layout
+    index: int
+    sealed: int
+    salt: bytes = field(repr=False)
+    entries: tuple[bytes, ...] = field(repr=False)
+
+
+def plan_layout(tokens: int, limit: int = DEFAULT_LIMIT, extra: int = 0) -> Layout:
+    """Choose the layout for a number of tokens: as few bits as keep a file within `limit` bytes.
+
+    `extra` counts how often `BucketOverflow` made the planner start again with 256 more. When no
+    layout fits, the one of most bits (8) is returned all the same.
+    """
+    rounded = _STEP * (max(1, math.ceil(tokens / _STEP)) + extra)
+    layouts = [Layout(bits, _slots(rounded, bits)) for bits in range(MAX_BITS + 1)]
+    return next((layout for layout in layouts if layout.size <= limit), layouts[-1])
+
+
+def _slots(rounded: int, bits: int) -> int:
+    if bits == 0:
+        return rounded
+    mean = rounded / (1 << bits)
+    return math.ceil(mean + 7 * math.sqrt(mean)) + 16
+
+
+def bucket_word(token: bytes, network: str, epoch: int) -> int:
+    """Return the u32 whose top bits choose a token's bucket (PROTOCOL.md §3 step 4)."""
+    return int.from_bytes(hmac.digest(token, _label(b"bucket", network, epoch), "sha512")[:4])
+
+
+def bucket_index(word: int, bits: int) -> int:
+    """Return the top `bits` bits of `word`, 0 when there are none.
+
+    Raises InvalidInput `bucket-bits` outside 0 to 8: a finer cut would tell the instance who is
+    asked about, so a client must stop here, before it fetches anything.
+    """
+    _check_bits(bits)
+    return word >> (32 - bits)
+
+
+def seal_bucket(
+    entries: Sequence[tuple[bytes, Counts]],
+    *,
+    network: str,
+    epoch: int,
+    layout: Layout,
+    index: int,
+    sealed: int,
+    salt: bytes,
+    log_seed: bytes,
+    chance: Callable[[int], bytes],
+) -> bytes:
+    """Seal the (token, counts) pairs of one bucket into a signed file.
+
+    `sealed` is the time in hours since 1970; `salt` 16 random bytes, never used twice: a pad
+    depends on nothing else that changes; `log_seed` the log key's Ed25519 seed (32 bytes);
+    `chance(n)` gives n random bytes for the unused slots.
+
+    Raises BucketOverflow for more entries than slots, InvalidInput `bucket-malformed` for a salt
+    or chance of the wrong length.
+    """
+    unused = layout.slots - len(entries)
+    if unused < 0:
+        raise BucketOverflow
+    noise = chance(unused * _ENTRY_SIZE)
+    if len(salt) != _SALT_SIZE or len(noise) != unused * _ENTRY_SIZE:
+        raise InvalidInput("bucket-malformed")
+    header = _HEADER.pack(_MAGIC, epoch, layout.bits, bytes(3), index, layout.slots, sealed, salt)
+    message = _entry_message(network, epoch, salt)
+    body = [_entry(token, counts, message) for token, counts in entries] + _cut(noise)
+    content = header + b"".join(sorted(body))
+    return content + SigningKey(log_seed).sign(_signed(network, content)).signature
+
+
+def open_bucket(
+    file: bytes,
+    *,
+    network: str,
+    epoch: int,
+    bits: int,
+    index: int,
+    log_key: bytes,
+    now: int,
+    small: bool = False,
+) -> Bucket:
+    """Check a file as a client must (PROTOCOL.md §3 step 6) before an absent entry means anything.
+
+    `epoch`, `bits` and `index` are those asked for; `log_key` is the identity's Ed25519 key (32
+    bytes); `now` is in Unix seconds; `small` is for networks named `test-…`.
+
+    Raises InvalidInput `bucket-malformed`, `bucket-signature`, `bucket-other` (not the bucket
+    asked for), `bucket-bits`, `bucket-small`, `bucket-stale` or `bucket-future`.
+    """
+    bucket = _read(file, network)
+    try:
+        VerifyKey(log_key).verify(
+            _signed(network, file[:-_SIGNATURE_SIZE]), file[-_SIGNATURE_SIZE:]
+        )
+    except (CryptoError, ValueError):
+        raise InvalidInput("bucket-signature") from None
+    if (bucket.epoch, bucket.layout.bits, bucket.index) != (epoch, bits, index):
+        raise InvalidInput("bucket-other")
+    _check_bits(bits)
+    if bits > 0 and len(file) <= SMALL and not small:
+        raise InvalidInput("bucket-small")
+    age = now - bucket.sealed * 3600
+    if age > MAX_AGE:
+        raise InvalidInput("bucket-stale")
+    if age < -MAX_AHEAD:
+        raise InvalidInput("bucket-future")
+    return bucket
+
+
+def find(bucket: Bucket, token: bytes) -> Counts | None:
+    """Return what the bucket says about a token; None when it has no entry: no match."""
+    h = hmac.digest(token, _entry_message(bucket.network, bucket.epoch, bucket.salt), "sha512")
+    prefix = h[:_PREFIX_SIZE]
+    position = bisect_left(bucket.entries, prefix)
+    if position == len(bucket.entries) or not bucket.entries[position].startswith(prefix):
+        return None
+    return Counts(*_xor(bucket.entries[position], h))
+
+
+def _read(file: bytes, network: str) -> Bucket:
+    if len(file) < _HEADER.size + _SIGNATURE_SIZE:
+        raise InvalidInput("bucket-malformed")
+    magic, epoch, bits, reserved, index, slots, sealed, salt = _HEADER.unpack_from(file)
+    layout = Layout(bits, slots)
+    if magic != _MAGIC or reserved != bytes(3) or len(file) != layout.size:
+        raise InvalidInput("bucket-malformed")
+    entries = _cut(file[_HEADER.size : -_SIGNATURE_SIZE])
+    # An entry out of its place would not be found, which reads as "no warning".
+    if entries != sorted(entries):
+        raise InvalidInput("bucket-malformed")
+    return Bucket(network, epoch, layout, index, sealed, salt, tuple(entries))
+
+
+def _check_bits(bits: int) -> None:
+    if not 0 <= bits <= MAX_BITS:
+        raise InvalidInput("bucket-bits")
+
+
+def _label(name: bytes, network: str, epoch: int) -> bytes:
+    return b"\0".join((b"parasol/v1", name, network.encode(), epoch.to_bytes(4)))
+
+
+def _entry_message(network: str, epoch: int, salt: bytes) -> bytes:
+    return _label(b"entry", network, epoch) + b"\0" + salt
+
+
+def _signed(network: str, content: bytes) -> bytes:
+    return b"\0".join((b"parasol/v1", b"bucket file", network.encode(), content))
+
+
+def _entry(token: bytes, counts: Counts, message: bytes) -> bytes:
+    h = hmac.digest(token, message, "sha512")
+    return h[:_PREFIX_SIZE] + _xor(h[:_PREFIX_SIZE] + counts.encode(), h)
+
+
+def _xor(entry: bytes, h: bytes) -> bytes:
+    a, b = entry[_PREFIX_SIZE:_ENTRY_SIZE], h[_PREFIX_SIZE:_ENTRY_SIZE]
+    return (int.from_bytes(a) ^ int.from_bytes(b)).to_bytes(len(a))
+
+
+def _cut(body: bytes) -> list[bytes]:
+    return [body[i : i + _ENTRY_SIZE] for i in range(0, len(body), _ENTRY_SIZE)]

@@ -1,0 +1,162 @@
+"""What every request meets first and every answer last. Pure ASGI: it costs next to nothing."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+import structlog
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import Refusal
+from api.routes.problems import problem, refused
+
+BODY_LIMIT = 65_536
+LONGEST_NUMBER = 32
+"""Digits of a JSON number: no number of the protocol has more than 16."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Unless a route says otherwise."""
+
+log = structlog.get_logger()
+
+
+class Edge:
+    """Bounds bodies before anything parses them; lets no fault out but as a bare problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            body = await _whole_body(receive, Headers(scope=scope))
+            await self._app(scope, _replay(body, receive), sending)
+        except _TooLarge:
+            answer = problem(413, "too-large", "The body is too large.")
+            await answer(scope, receive, sending)
+        except _WrongType:
+            answer = problem(415, "unsupported-media-type", "Send application/json.")
+            await answer(scope, receive, sending)
+        except Exception as fault:  # noqa: BLE001  (whatever it is, its text may hold what was sent)
+            log.critical("fault", kind=type(fault).__name__, where=_where(fault))
+            if begun:
+                raise ConnectionAbortedError from None
+            await refused(Refusal())(scope, receive, sending)
+
+
+class _TooLarge(Exception):  # noqa: N818
+    pass
+
+
+class _WrongType(Exception):  # noqa: N818
+    pass
+
+
+async def _whole_body(receive: Receive, headers: Headers) -> bytes:
+    """Read a body of at most `BODY_LIMIT` bytes, whatever its length header says."""
+    declared = headers.get("content-length", "0")
+    if not declared.isascii() or not declared.isdigit() or int(declared[:19]) > BODY_LIMIT:
+        raise _TooLarge
+    if declared == "0" and "transfer-encoding" not in headers:
+        return b""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > BODY_LIMIT:
+            raise _TooLarge
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json":
+        raise _WrongType
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replaying() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replaying
+
+
+def _where(fault: BaseException) -> str:
+    """Return file and line of a fault: the rest of a traceback can quote what was sent."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "?"
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+
+
+class _StrictRequest(Request):
+    """A request whose JSON has no double keys, no NaN, and no number of absurd length."""
+
+    async def json(self) -> Any:  # noqa: ANN401  (JSON)
+        return json.loads(
+            await self.body(),
+            object_pairs_hook=_members,
+            parse_constant=_refuse,
+            parse_int=_integer,
+        )
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        _refuse("")
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        _refuse("")
+    return int(text)
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError("not strict JSON")
+
+
+class StrictRoute(APIRoute):
+    """A route that reads strict JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Hand the request on as one that reads strictly."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(_StrictRequest(request.scope, request.receive))
+
+        return strict

@@ -1,0 +1,70 @@
+"""The network, its look-ups, private and plain, and the instance's identity."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from api.routes.edge import StrictRoute
+from api.routes.parts import Member, TheInstance, TheLookups
+from schemas.documents import Envelope
+from schemas.lookups import (
+    EvaluationAnswer,
+    EvaluationRequest,
+    LookupAnswer,
+    LookupQuery,
+    NetworkInfo,
+)
+
+ANSWER_BYTES = 256
+"""Of a plain answer, for each identifier asked about."""
+
+BUCKET_TYPE = "application/vnd.parasol.bucket"
+U32 = Annotated[int, Path(ge=0, le=2**32 - 1)]
+
+router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=StrictRoute)
+
+
+@router.get("/network")
+async def network(lookups: TheLookups) -> NetworkInfo:
+    return lookups.network()
+
+
+@router.get("/identity", response_model_exclude_none=True)
+def identity(
+    instance: TheInstance, _: Member, version: Annotated[int | None, Query(ge=1, le=2**31)] = None
+) -> Envelope:
+    return instance.envelope(version)
+
+
+@router.post("/evaluations")
+async def evaluate(
+    query: EvaluationRequest, caller: Member, lookups: TheLookups
+) -> EvaluationAnswer:
+    return lookups.evaluate(query, caller)
+
+
+@router.get(
+    "/buckets/{epoch}/{bits}/{index}",
+    response_class=Response,
+    responses={200: {"content": {BUCKET_TYPE: {}}}, 304: {"description": "Not modified"}},
+)
+async def bucket(
+    epoch: U32, bits: U32, index: U32, _: Member, lookups: TheLookups,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:  # fmt: skip
+    sealed = lookups.bucket(epoch, bits, index)
+    headers = {"ETag": sealed.etag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and sealed.etag in _tags(if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(sealed.file, media_type=BUCKET_TYPE, headers=headers)
+
+
+@router.post("/lookups", response_model=LookupAnswer)
+def look_up(query: LookupQuery, caller: Member, lookups: TheLookups) -> Response:
+    answer = lookups.answer(query, caller).model_dump_json().encode()
+    length = ANSWER_BYTES * len(query.identifiers)
+    return Response(answer.ljust(length), media_type="application/json")
+
+
+def _tags(header: str) -> set[str]:
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}

@@ -1,0 +1,89 @@
+"""What routes are given: the services that `api.app` put together, and who is calling."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from api.errors import Forbidden, Unauthenticated
+from api.services.callers import Callers
+from api.services.health import Health
+from api.services.instance import Instance
+from api.services.lookups import Lookups
+from api.services.moderation import Moderation
+from api.services.queue import Queue
+from api.services.reports import Reports
+from schemas.callers import Caller, Role
+
+_bearer = HTTPBearer(auto_error=False, description="A member's or moderator's token (§5).")
+
+
+async def _callers(request: Request) -> Callers:
+    return request.app.state.callers  # type: ignore[no-any-return]
+
+
+async def _health(request: Request) -> Health:
+    return request.app.state.health  # type: ignore[no-any-return]
+
+
+async def _instance(request: Request) -> Instance:
+    return request.app.state.instance  # type: ignore[no-any-return]
+
+
+async def _lookups(request: Request) -> Lookups:
+    return request.app.state.lookups  # type: ignore[no-any-return]
+
+
+async def _moderation(request: Request) -> Moderation:
+    return request.app.state.moderation  # type: ignore[no-any-return]
+
+
+async def _queue(request: Request) -> Queue:
+    return request.app.state.queue  # type: ignore[no-any-return]
+
+
+async def _reports(request: Request) -> Reports:
+    return request.app.state.reports  # type: ignore[no-any-return]
+
+
+TheCallers = Annotated[Callers, Depends(_callers)]
+TheHealth = Annotated[Health, Depends(_health)]
+TheInstance = Annotated[Instance, Depends(_instance)]
+TheLookups = Annotated[Lookups, Depends(_lookups)]
+TheModeration = Annotated[Moderation, Depends(_moderation)]
+TheQueue = Annotated[Queue, Depends(_queue)]
+TheReports = Annotated[Reports, Depends(_reports)]
+
+
+async def member(
+    callers: TheCallers,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    """Return who calls; raise Unauthenticated. Known callers cost no query."""
+    if credentials is None:
+        raise Unauthenticated
+    bearer = credentials.credentials
+    known = callers.remembered(bearer)
+    return known if known is not None else await run_in_threadpool(callers.recognise, bearer)
+
+
+Member = Annotated[Caller, Depends(member)]
+
+
+async def moderator(caller: Member) -> Caller:
+    """Return the moderator who calls; raise Forbidden for a member."""
+    if caller.role is not Role.MODERATOR:
+        raise Forbidden
+    return caller
+
+
+Moderator = Annotated[Caller, Depends(moderator)]
+
+
+async def body(request: Request) -> bytes:
+    """Return the body as it was sent."""
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(body)]

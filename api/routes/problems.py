@@ -1,0 +1,106 @@
+"""Refusals as HTTP answers (RFC 9457, PROTOCOL.md §10). Nothing here repeats what was sent."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from api.crypto.failures import InvalidInput
+from api.errors import (
+    ENTRY_CODES,
+    InvalidElement,
+    InvalidIdentifier,
+    InvalidRequest,
+    RateLimited,
+    Refusal,
+    Unauthenticated,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+INVALID: dict[str, type[Refusal]] = {
+    one.code: one for one in (InvalidIdentifier, InvalidElement, Unauthenticated)
+}
+UNROUTABLE = {
+    HTTPStatus.BAD_REQUEST: "invalid-request",
+    HTTPStatus.NOT_FOUND: "not-found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+}
+
+
+class Problem(BaseModel):
+    """What a caller reads when a request is refused; some codes add members of their own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+
+
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    answer: {
+        "description": text,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for answer, text in (("4XX", "The request is refused"), ("5XX", "This cannot be answered now"))
+}
+"""For the description of the service, in place of FastAPI's own form."""
+
+
+def problem(
+    status: int, code: str, title: str, headers: Mapping[str, str] | None = None, **members: object
+) -> JSONResponse:
+    """Return the answer for a refusal."""
+    kind = f"urn:parasol:problem:{code}"
+    document = {"type": kind, "title": title, "status": status, "code": code, **members}
+    return JSONResponse(document, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """Return the answer for `refusal`."""
+    headers = {}
+    if isinstance(refusal, RateLimited):
+        headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(refusal, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(refusal.status, refusal.code, refusal.title, headers, **refusal.members)
+
+
+def _refusal(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return refused(error)
+
+
+def _input(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InvalidInput)
+    if error.code in INVALID:
+        return refused(INVALID[error.code]())
+    if error.code in ENTRY_CODES:
+        return problem(422, error.code, "The signed document was refused.")
+    raise error
+
+
+def _unroutable(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return problem(status, UNROUTABLE.get(status, "invalid-request"), status.phrase, error.headers)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return refused(InvalidRequest())
+
+
+def install(app: FastAPI) -> None:
+    """Teach `app` to answer with problems, and to describe them."""
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(InvalidInput, _input)
+    app.add_exception_handler(HTTPException, _unroutable)
+    app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,120 @@
+"""Whether this process can answer, and what an operator should look at."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from api.errors import Unavailable
+from api.services.instance import Clock, Instance
+from api.services.queue import is_overdue
+from api.services.sealing import Shelf
+from api.services.transitions import OPEN
+from api.store.engine import Store
+from api.store.schema import HEAD
+from schemas.base import Severity, as_time
+
+WARNED_FROM = timedelta(days=60)
+SEALED_DAILY_HOURS = 24
+
+
+class OutdatedSchema(Exception):  # noqa: N818
+    """The database is not at the revision that this version was written for."""
+
+    def __init__(self) -> None:
+        """Say the command that mends it."""
+        super().__init__("the database's schema is not this version's: run `parasol migrate`")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The reports of one status and severity: how many, and the age of the oldest."""
+
+    status: str
+    severity: str
+    number: int
+    oldest_hours: int
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What an operator should look at."""
+
+    schema: str
+    network: str
+    epoch: int
+    identity_version: int
+    identity_days_left: int
+    pending_moderators: int
+    reports: tuple[Group, ...]
+    bearers: dict[str, int]
+    buckets: int
+    sealed_hours_ago: int | None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What needs somebody's attention, in sentences."""
+        found = []
+        if self.identity_days_left <= WARNED_FROM.days:
+            found.append("The identity expires soon: run `parasol identity sign`.")
+        if self.pending_moderators:
+            found.append("Moderators wait to be announced: run `parasol identity sign`.")
+        if any(group.overdue for group in self.reports):
+            found.append("Reports have waited too long for a moderator.")
+        if self.sealed_hours_ago is None or self.sealed_hours_ago > SEALED_DAILY_HOURS:
+            found.append("The buckets are old: is the server running?")
+        return tuple(found)
+
+
+class Health:
+    """Looks at the database and at what is served."""
+
+    def __init__(self, store: Store, instance: Instance, shelf: Shelf, clock: Clock) -> None:
+        """Look at `store` and `shelf`."""
+        self._store = store
+        self._instance = instance
+        self._shelf = shelf
+        self._clock = clock
+
+    def overview(self) -> Overview:
+        """Return the state of the instance."""
+        now = self._clock()
+        hour = int(now.timestamp()) // 3600
+        with self._store.read() as tx:
+            identity = self._instance.refresh(tx)
+            sealed = [hour - at for _, _, at, _ in tx.buckets.summaries()]
+            pending = [one for one in tx.collectives.moderators() if one.status == "pending"]
+            return Overview(
+                schema=tx.revision() or "none",
+                network=identity.network,
+                epoch=identity.epoch,
+                identity_version=identity.version,
+                identity_days_left=(as_time(identity.expires) - now).days,
+                pending_moderators=len(pending),
+                reports=tuple(
+                    Group(
+                        status=status,
+                        severity=severity,
+                        number=number,
+                        oldest_hours=hour - oldest // 3600,
+                        overdue=status in OPEN and is_overdue(Severity(severity), oldest, now),
+                    )
+                    for status, severity, number, oldest in tx.reports.ages()
+                ),
+                bearers=tx.callers.counts(),
+                buckets=len(sealed),
+                sealed_hours_ago=max(sealed, default=None),
+            )
+
+    def check(self) -> None:
+        """Raise Unavailable unless the database answers and a fresh list is on the shelf."""
+        self._shelf.current(self._clock())
+        with self._store.read() as tx:
+            if tx.revision() != HEAD:
+                raise Unavailable
+
+
+def check_schema(store: Store) -> None:
+    """Raise OutdatedSchema unless the database is at this version's revision."""
+    with store.read() as tx:
+        if tx.revision() != HEAD:
+            raise OutdatedSchema

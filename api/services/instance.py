@@ -1,0 +1,88 @@
+"""Who this instance is: the identity in force and the keys behind it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from nacl.signing import SigningKey
+
+from api.crypto.oprf import KeyEvaluator
+from api.crypto.ristretto import scalar
+from api.errors import NotFound
+from api.keyring import KeyFileError, Keyring
+from api.store.engine import Store
+from api.store.transaction import Transaction
+from schemas.documents import Envelope, Identity
+
+Clock = Callable[[], datetime]
+Chance = Callable[[int], bytes]
+
+TEST_NETWORK = "test-"
+
+
+def to_the_hour(moment: datetime) -> int:
+    """Return Unix seconds, whole hours: no finer a trail is kept of who did what when."""
+    return int(moment.timestamp()) // 3600 * 3600
+
+
+class NotFounded(Exception):  # noqa: N818
+    """There is no identity yet: `parasol init` was not run on this database."""
+
+
+class Instance:
+    """The identity in force, read anew whenever the database holds a newer one."""
+
+    def __init__(self, store: Store, keyring: Keyring, chance: Chance) -> None:
+        """Read the identity; raise NotFounded, or KeyFileError where the keys are not its own."""
+        self._store = store
+        self._keyring = keyring
+        self.evaluator = KeyEvaluator(scalar(keyring.epoch), chance)
+        with store.read() as tx:
+            self._identity, self._envelope = self._read(tx)
+
+    @property
+    def identity(self) -> Identity:
+        """The identity in force, as last read."""
+        return self._identity
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the network is for tests, where some limits may be lower."""
+        return self._identity.network.startswith(TEST_NETWORK)
+
+    @property
+    def log_seed(self) -> bytes:
+        """The seed of the log key, which signs buckets."""
+        return self._keyring.log
+
+    @property
+    def receipt_key(self) -> bytes:
+        """The key of receipts."""
+        return self._keyring.receipt
+
+    def refresh(self, tx: Transaction) -> Identity:
+        """Return the identity in force as `tx` sees it."""
+        if tx.collectives.newest_version() != self._identity.version:
+            self._identity, self._envelope = self._read(tx)
+        return self._identity
+
+    def envelope(self, version: int | None) -> Envelope:
+        """Return an issued identity, by default the one in force; raise NotFound."""
+        if version is None:
+            return self._envelope
+        with self._store.read() as tx:
+            text = tx.collectives.identity(version)
+        if text is None:
+            raise NotFound
+        return Envelope.model_validate_json(text)
+
+    def _read(self, tx: Transaction) -> tuple[Identity, Envelope]:
+        version = tx.collectives.newest_version()
+        text = None if version is None else tx.collectives.identity(version)
+        if text is None:
+            raise NotFounded
+        envelope = Envelope.model_validate_json(text)
+        identity = Identity.decode(envelope.payload)
+        log_key = bytes(SigningKey(self._keyring.log).verify_key)
+        if (self.evaluator.public_key, log_key) != (identity.public_key, identity.log_key):
+            raise KeyFileError("the key files are not those of this database's identity")
+        return identity, envelope

@@ -1,0 +1,85 @@
+"""How much one caller may ask for (PROTOCOL.md §5). Counted in memory, by opaque ids."""
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from limits import (
+    RateLimitItem,
+    RateLimitItemPerDay,
+    RateLimitItemPerHour,
+    RateLimitItemPerMinute,
+)
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from api.errors import RateLimited
+from schemas.callers import Caller, Role
+
+GUESSES_PER_MINUTE = 120
+"""Wrong receipts and wrong codes of everybody together: 10^16 receipts are out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Identifiers a member, a collective and a moderator may look up; reports a member may file."""
+
+    per_hour: int
+    per_day: int
+    collective_per_day: int
+    moderator_per_hour: int
+    reports_per_day: int
+
+
+class Quotas:
+    """Counts what callers ask for and refuses what is over. Safe to use from any thread."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with every count at zero."""
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+        self._member = (
+            RateLimitItemPerHour(limits.per_hour, namespace="look"),
+            RateLimitItemPerDay(limits.per_day, namespace="look"),
+        )
+        self._collective = RateLimitItemPerDay(limits.collective_per_day, namespace="all")
+        self._moderator = RateLimitItemPerHour(limits.moderator_per_hour, namespace="look")
+        self._reports = RateLimitItemPerDay(limits.reports_per_day, namespace="report")
+        self._guesses = RateLimitItemPerMinute(GUESSES_PER_MINUTE, namespace="guess")
+
+    def spend(self, caller: Caller, identifiers: int) -> None:
+        """Count `identifiers` looked up by `caller`; raise RateLimited and count none if over."""
+        if caller.role is Role.MODERATOR:
+            wanted: list[tuple[RateLimitItem, str]] = [(self._moderator, caller.member)]
+        else:
+            wanted = [(item, caller.member) for item in self._member]
+            wanted.append((self._collective, caller.collective))
+        self._hit(wanted, identifiers)
+
+    def file(self, caller: Caller) -> None:
+        """Count one report filed by `caller`; raise RateLimited if that is one too many."""
+        self._hit([(self._reports, caller.member)], 1)
+
+    def may_guess(self, what: str) -> None:
+        """Raise RateLimited where too many wrong `what` were tried of late."""
+        if not self._limiter.test(self._guesses, what):
+            raise RateLimited(self._wait(self._guesses, what))
+
+    def guessed(self, what: str) -> None:
+        """Count a wrong `what`."""
+        self._limiter.hit(self._guesses, what)
+
+    def _hit(self, wanted: Sequence[tuple[RateLimitItem, str]], cost: int) -> None:
+        # All of the counts or none: a refusal must not use up another count.
+        with self._lock:
+            over = [pair for pair in wanted if not self._limiter.test(*pair, cost=cost)]
+            if over:
+                raise RateLimited(max(self._wait(*pair) for pair in over))
+            for item, key in wanted:
+                self._limiter.hit(item, key, cost=cost)
+
+    def _wait(self, item: RateLimitItem, key: str) -> int:
+        reset = self._limiter.get_window_stats(item, key).reset_time
+        return max(1, math.ceil(reset - time.time()))

@@ -1,0 +1,180 @@
+"""The sealed list: made when it changes, never when it is read (PROTOCOL.md §3)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.crypto.buckets import (
+    Counts,
+    Layout,
+    bucket_index,
+    bucket_word,
+    plan_layout,
+    seal_bucket,
+)
+from api.errors import Unavailable
+from api.services.instance import Chance, Instance
+from api.store.engine import Store
+from api.store.transaction import Transaction
+from schemas.documents import Identity
+from schemas.tables import BucketRow
+
+SECONDS_AN_HOUR = 3_600
+SEALED_AGAIN_HOURS = 20
+"""Before the 24 hours that are promised are over."""
+STALE_HOURS = 48
+WORD_BITS = 32
+MONTHS_A_YEAR = 12
+
+Entry = tuple[bytes, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """One bucket as it is served."""
+
+    file: bytes
+    etag: str
+    sealed: int
+
+    @classmethod
+    def of(cls, row: BucketRow) -> "SealedFile":
+        """Return the bucket of a stored row."""
+        etag = f'"{hashlib.sha256(row.file).hexdigest()[:32]}"'
+        return cls(row.file, etag, row.sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedList:
+    """All buckets of one layout: a reader sees one such list, whole, or the next."""
+
+    epoch: int
+    layout: Layout
+    generation: int
+    files: tuple[SealedFile, ...]
+
+
+class Shelf:
+    """What this process serves: ready bytes, exchanged for newer ones at one stroke."""
+
+    def __init__(self) -> None:
+        """Begin empty, which is `Unavailable` and not *no match*."""
+        self._list: SealedList | None = None
+
+    def current(self, now: datetime) -> SealedList:
+        """Return the list; raise Unavailable where there is none, or no fresh one."""
+        current = self._list
+        if current is None or now.timestamp() // SECONDS_AN_HOUR - STALE_HOURS > min(
+            file.sealed for file in current.files
+        ):
+            raise Unavailable
+        return current
+
+    def refresh(self, store: Store) -> None:
+        """Fetch the buckets that were sealed since the last call, by whichever process."""
+        with store.read() as tx:
+            layout = tx.buckets.layout()
+            known = self._list
+            if layout is None or (known and known.generation == layout.generation):
+                return
+            plan = Layout(layout.bits, layout.slots)
+            same = known is not None and (known.epoch, known.layout) == (layout.epoch, plan)
+            files = list(known.files) if known and same else []
+            rows = tx.buckets.newer(known.generation if known and same else 0)
+            for row in rows:
+                sealed = SealedFile.of(row)
+                if row.index < len(files):
+                    files[row.index] = sealed
+                else:
+                    files.append(sealed)
+            if len(files) == 1 << layout.bits:
+                self._list = SealedList(layout.epoch, plan, layout.generation, tuple(files))
+
+
+class Sealer:
+    """Seals what changed, in the transaction that it is given."""
+
+    def __init__(self, instance: Instance, limit: int, chance: Chance) -> None:
+        """Seal with the keys of `instance`, in files of at most `limit` bytes where possible."""
+        self._instance = instance
+        self._limit = limit
+        self._chance = chance
+
+    def run(self, tx: Transaction, now: datetime) -> int:
+        """Seal each bucket whose content changed or whose time is over; return how many."""
+        identity = self._instance.refresh(tx)
+        current = tx.buckets.layout()
+        changes = tx.buckets.changed()
+        generation = current.generation + 1 if current else 1
+        if current is None or current.epoch != identity.epoch:
+            sealed = self._lay_out(tx, identity, now, generation)
+        else:
+            layout = Layout(current.bits, current.slots)
+            held = {index: entries for index, entries, _, _ in tx.buckets.summaries()}
+            due = {bucket_index(row.word, layout.bits) for row in changes}
+            due |= {i for i, _, hour, day in tx.buckets.summaries() if _is_old(hour, day, now)}
+            fresh = {index: self._listed(tx, index, layout, now) for index in due}
+            held |= {index: len(entries) for index, entries in fresh.items()}
+            if plan_layout(sum(held.values()), self._limit) != layout:
+                sealed = self._lay_out(tx, identity, now, generation)
+            else:
+                sealed = self._put(tx, identity, layout, fresh, now, generation)
+        tx.buckets.settled(changes)
+        return sealed
+
+    def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
+        """Cut the list anew: the smallest layout in which every bucket fits."""
+        whole = self._listed(tx, 0, Layout(0, 0), now)
+        extra = 0
+        while True:
+            layout = plan_layout(len(whole), self._limit, extra)
+            cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
+            for entry in whole:
+                word = bucket_word(entry[0], identity.network, identity.epoch)
+                cut[bucket_index(word, layout.bits)].append(entry)
+            if max(map(len, cut.values())) <= layout.slots:
+                break
+            extra += 1
+        tx.buckets.lay_out(identity.epoch, layout.bits, layout.slots, generation)
+        return self._put(tx, identity, layout, cut, now, generation)
+
+    def _put(
+        self, tx: Transaction, identity: Identity, layout: Layout,
+        buckets: Mapping[int, Sequence[Entry]], now: datetime, generation: int,
+    ) -> int:  # fmt: skip
+        hour = int(now.timestamp()) // SECONDS_AN_HOUR
+        for index, entries in buckets.items():
+            file = seal_bucket(
+                entries,
+                network=identity.network,
+                epoch=identity.epoch,
+                layout=layout,
+                index=index,
+                sealed=hour,
+                salt=self._chance(16),
+                log_seed=self._instance.log_seed,
+                chance=self._chance,
+            )
+            tx.buckets.put(
+                BucketRow(
+                    index=index, generation=generation, entries=len(entries),
+                    sealed=hour, day=f"{now:%Y-%m-%d}", file=file,
+                )
+            )  # fmt: skip
+        if buckets:
+            tx.buckets.sealed(generation)
+        return len(buckets)
+
+    def _listed(self, tx: Transaction, index: int, layout: Layout, now: datetime) -> list[Entry]:
+        width = 1 << (WORD_BITS - layout.bits)
+        recent_from = f"{now.year - (now.month < MONTHS_A_YEAR):04}-{now.month % 12 + 1:02}"
+        rows = tx.buckets.listed(
+            index * width, (index + 1) * width - 1, f"{now:%Y-%m-%d}", recent_from
+        )
+        return [(token, Counts(*counts)) for token, *counts in rows]
+
+
+def _is_old(hour: int, day: str, now: datetime) -> bool:
+    age = int(now.timestamp()) // SECONDS_AN_HOUR - hour
+    return age >= SEALED_AGAIN_HOURS or age < 0 or day != f"{now:%Y-%m-%d}"

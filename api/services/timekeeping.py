@@ -1,0 +1,114 @@
+"""What time brings: publication in batches, expiry, sealing (PROTOCOL.md §§3, 6)."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from api.errors import Conflict
+from api.services.instance import Clock, Instance
+from api.services.sealing import Sealer
+from api.services.transitions import end, move, send_back
+from api.store.engine import Store
+from api.store.transaction import Transaction
+from api.trust import signatures_needed, standing_signers
+from schemas.base import Severity
+from schemas.documents import Envelope
+from schemas.reports import Status
+from schemas.tables import ReportRow
+
+LEASE = "time"
+LEASE_LIFE = timedelta(seconds=60)
+ACTOR = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many reports one round published, sent back and expired, and buckets it sealed."""
+
+    published: int = 0
+    sent_back: int = 0
+    expired: int = 0
+    sealed: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers by name."""
+        return asdict(self)
+
+    def __bool__(self) -> bool:
+        """Tell whether anything was done."""
+        return any(self.counts().values())
+
+
+class Timekeeper:
+    """Does the timed work, in the one process that holds the lease."""
+
+    def __init__(
+        self, store: Store, instance: Instance, sealer: Sealer, clock: Clock, holder: str
+    ) -> None:
+        """`holder` names this process among those that share the database."""
+        self._store = store
+        self._instance = instance
+        self._sealer = sealer
+        self._clock = clock
+        self._holder = holder
+
+    def run_once(self) -> Done | None:
+        """Do what is due now; return None where another process does it."""
+        now = self._clock()
+        with self._store.begin() as tx:
+            if not self._take_lease(tx, now):
+                return None
+            due = [report.id for report in tx.reports.due(int(now.timestamp()))]
+            expired = [report.id for report in tx.reports.expired(f"{now:%Y-%m-%d}")]
+            self._forget(tx, now)
+        published = sum(self._publish(report_id, now) for report_id in due)
+        ended = sum(self._expire(report_id, now) for report_id in expired)
+        with self._store.begin() as tx:
+            # Renewing locks the lease's row, so two processes never seal at once.
+            sealed = self._sealer.run(tx, now) if self._take_lease(tx, now) else 0
+        return Done(published, len(due) - published, ended, sealed)
+
+    def stop(self) -> None:
+        """Give the lease back."""
+        with self._store.begin() as tx:
+            tx.leases.release(LEASE, self._holder)
+
+    def _take_lease(self, tx: Transaction, now: datetime) -> bool:
+        until = int((now + LEASE_LIFE).timestamp())
+        return tx.leases.take(LEASE, self._holder, int(now.timestamp()), until)
+
+    def _forget(self, tx: Transaction, now: datetime) -> None:
+        tx.receipts.forget(f"{now:%Y-%m-%d}")
+        tx.reports.forget_recorded(f"{now:%Y-%m-%d}")
+        tx.callers.forget_expired(int(now.timestamp()))
+
+    def _publish(self, report_id: str, now: datetime) -> bool:
+        """Publish a report if its signers still suffice, else send it back to review."""
+        with self._store.begin() as tx:
+            report = tx.reports.find(report_id)
+            if report is None or report.status != Status.APPROVED:
+                return False
+            enough = self._still_signed(tx, report)
+            if enough:
+                move(tx, now, report, ACTOR, Status.PUBLISHED)
+            else:
+                send_back(tx, now, report, ACTOR)
+        return enough
+
+    def _still_signed(self, tx: Transaction, report: ReportRow) -> bool:
+        identity = self._instance.refresh(tx)
+        assert report.envelope is not None
+        envelope = Envelope.model_validate_json(report.envelope)
+        grave = Severity.DANGER in (report.severity, report.published_severity)
+        needed = signatures_needed(identity, report.collective, danger=grave)
+        return len(standing_signers(envelope, identity, report.collective)) >= needed
+
+    def _expire(self, report_id: str, now: datetime) -> bool:
+        try:
+            with self._store.begin() as tx:
+                report = tx.reports.find(report_id)
+                if report is None or (report.expires or "") >= f"{now:%Y-%m-%d}":
+                    return False
+                end(tx, now, report, ACTOR, Status.EXPIRED)
+        except Conflict:
+            return False
+        return True

@@ -1,0 +1,57 @@
+"""What an operator chooses, read from the environment once, at start."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Settings(BaseSettings):
+    """One instance. There is no default where a wrong guess would be unsafe."""
+
+    model_config = SettingsConfigDict(env_prefix="PARASOL_", frozen=True, hide_input_in_errors=True)
+
+    data: Path
+    """The instance's folder: its keys and, unless `database_url` says otherwise, its database."""
+
+    database_url: SecretStr | None = None
+    """An SQLAlchemy URL; `postgresql+psycopg://…` for PostgreSQL."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+
+    plain_lookups: bool = True
+    """Whether callers without cryptography may look up and report in clear."""
+
+    per_hour: Count = 20
+    per_day: Count = 100
+    """Identifiers that one member may look up."""
+
+    collective_per_day: Count = 5_000
+    moderator_per_hour: Count = 400
+    reports_per_day: Count = 10
+
+    bucket_limit: Annotated[int, Field(ge=4_096, le=16_777_216)] = 131_072
+    """Bytes of one bucket file at most."""
+
+    stretching_threads: Annotated[int, Field(ge=1, le=64)] = os.cpu_count() or 1
+    """Argon2id computations at once; each holds the network's memory cost."""
+
+    stretching_queue: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Argon2id computations that may wait; beyond them the answer is 503."""
+
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data / 'parasol.db'}"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of the key files."""
+        return self.data / "keys"

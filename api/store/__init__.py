@@ -1,0 +1,1 @@
+"""All SQL, a class a table group. It never commits."""

@@ -1,0 +1,90 @@
+"""Rows of the sealed list: what changed since sealing, what is listed, what is served."""
+
+from collections.abc import Iterable, Iterator
+
+from sqlmodel import Session, case, col, delete, func, select, update
+
+from schemas.tables import BucketRow, IdentifierRow, LayoutRow, ReportRow, UnsealedRow
+
+THE_LAYOUT = 1
+
+
+class Buckets:
+    """Queries behind the sealed buckets."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+
+    def changed(self) -> list[UnsealedRow]:
+        """Return the places that changed since they were sealed."""
+        return list(self._session.exec(select(UnsealedRow).order_by(col(UnsealedRow.seq))))
+
+    def settled(self, rows: Iterable[UnsealedRow]) -> None:
+        """Forget the changes `rows`, which the buckets now hold."""
+        seqs = [row.seq for row in rows]
+        for start in range(0, len(seqs), 500):
+            some = col(UnsealedRow.seq).in_(seqs[start : start + 500])
+            self._session.exec(delete(UnsealedRow).where(some))
+
+    def listed(
+        self, first: int, last: int, today: str, recent_from: str
+    ) -> Iterator[tuple[bytes, int, int, int, int, int]]:
+        """Yield each listed token whose word is in [`first`, `last`] with its five counts.
+
+        In the order of §3: danger, risk, nuisance, collectives, recent. A token is listed while a
+        published report holds it whose `expires` is not before `today`.
+        """
+        severity = col(ReportRow.published_severity)
+        query = (
+            select(  # type: ignore[call-overload]
+                IdentifierRow.token,
+                func.sum(case((severity == "danger", 1), else_=0)),
+                func.sum(case((severity == "risk", 1), else_=0)),
+                func.sum(case((severity == "nuisance", 1), else_=0)),
+                func.count(func.distinct(ReportRow.collective)),
+                func.sum(case((col(ReportRow.published_month) >= recent_from, 1), else_=0)),
+            )
+            .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
+            .where(
+                col(IdentifierRow.word) >= first,
+                col(IdentifierRow.word) <= last,
+                col(ReportRow.status) == "published",
+                col(ReportRow.expires) >= today,
+            )
+            .group_by(col(IdentifierRow.token))
+        )
+        for token, *counts in self._session.exec(query):
+            danger, risk, nuisance, collectives, recent = (int(count) for count in counts)
+            yield token, danger, risk, nuisance, collectives, recent
+
+    def layout(self) -> LayoutRow | None:
+        """Return the layout in force, or None before the first sealing."""
+        return self._session.get(LayoutRow, THE_LAYOUT)
+
+    def lay_out(self, epoch: int, bits: int, slots: int, generation: int) -> None:
+        """Put a layout in force, without any bucket yet."""
+        self._session.exec(delete(BucketRow))
+        row = LayoutRow(id=THE_LAYOUT, epoch=epoch, bits=bits, slots=slots, generation=generation)
+        self._session.merge(row)
+        self._session.flush()
+
+    def summaries(self) -> list[tuple[int, int, int, str]]:
+        """Return of every bucket its index, entries, sealing hour and day."""
+        query = select(BucketRow.index, BucketRow.entries, BucketRow.sealed, BucketRow.day)
+        rows = self._session.exec(query.order_by(col(BucketRow.index)))
+        return [(index, entries, sealed, day) for index, entries, sealed, day in rows]
+
+    def put(self, bucket: BucketRow) -> None:
+        """Keep a sealed bucket in the place of the former one."""
+        self._session.merge(bucket)
+
+    def sealed(self, generation: int) -> None:
+        """Note that the newest sealing is `generation`."""
+        newest = update(LayoutRow).where(col(LayoutRow.id) == THE_LAYOUT)
+        self._session.exec(newest.values(generation=generation))
+
+    def newer(self, generation: int) -> list[BucketRow]:
+        """Return the buckets sealed after `generation`."""
+        query = select(BucketRow).where(col(BucketRow.generation) > generation)
+        return list(self._session.exec(query.order_by(col(BucketRow.index))))

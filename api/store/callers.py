@@ -1,0 +1,98 @@
+"""Rows of bearer tokens and of the invitations that become them."""
+
+from sqlmodel import Session, col, delete, func, select
+
+from schemas.tables import BearerRow, InvitationRow, ModeratorRow
+
+
+class Callers:
+    """Queries over bearers and invitations."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+
+    def invite(self, digest: bytes, member: str, collective: str, role: str, expires: int) -> None:
+        """Keep a code, by its digest, until it is redeemed or `expires` (Unix seconds)."""
+        self._session.add(
+            InvitationRow(
+                digest=digest, member=member, collective=collective, role=role, expires=expires
+            )
+        )
+
+    def redeem(self, digest: bytes, now: int) -> InvitationRow | None:
+        """Use up an invitation; of two callers at once, only one is given it."""
+        row = self._session.get(InvitationRow, digest)
+        if row is None or row.expires <= now:
+            return None
+        self._session.expunge(row)
+        used = delete(InvitationRow).where(col(InvitationRow.digest) == digest)
+        return row if self._session.exec(used).rowcount == 1 else None
+
+    def add(
+        self, digest: bytes, member: str, collective: str, role: str, moderator: str | None
+    ) -> None:
+        """Keep a bearer, by its digest."""
+        self._session.add(
+            BearerRow(
+                digest=digest, member=member, collective=collective, role=role, moderator=moderator
+            )
+        )
+
+    def find(self, digest: bytes) -> tuple[BearerRow, bytes | None] | None:
+        """Return a bearer and, of a moderator, her public signing key."""
+        query = (
+            select(BearerRow, ModeratorRow.sign)
+            .join(ModeratorRow, isouter=True)
+            .where(col(BearerRow.digest) == digest)
+        )
+        row = self._session.exec(query).first()
+        return (row[0], row[1]) if row else None
+
+    def end(self, digest: bytes) -> bool:
+        """Forget one bearer; tell whether it was there."""
+        return (
+            self._session.exec(delete(BearerRow).where(col(BearerRow.digest) == digest)).rowcount
+            == 1
+        )
+
+    def end_member(self, collective: str, member: str) -> bool:
+        """Forget the bearer, or the unused invitation, of `member`; tell whether it was there."""
+        ended = 0
+        for table in (BearerRow, InvitationRow):
+            one = (col(table.collective) == collective, col(table.member) == member)
+            ended += self._session.exec(delete(table).where(*one)).rowcount
+        return ended > 0
+
+    def end_moderator(self, moderator: str) -> int:
+        """Forget every bearer of `moderator`; return how many there were."""
+        mine = delete(BearerRow).where(col(BearerRow.moderator) == moderator)
+        return self._session.exec(mine).rowcount
+
+    def end_collective(self, collective: str) -> int:
+        """Forget all bearers and unused invitations of `collective`; return how many."""
+        ended = 0
+        for table in (BearerRow, InvitationRow):
+            ended += self._session.exec(
+                delete(table).where(col(table.collective) == collective)
+            ).rowcount
+        return ended
+
+    def forget_expired(self, now: int) -> int:
+        """Delete the invitations that nobody used in time; return how many."""
+        late = delete(InvitationRow).where(col(InvitationRow.expires) <= now)
+        return self._session.exec(late).rowcount
+
+    def members(self, collective: str) -> list[tuple[str, str]]:
+        """Return the id and role of every bearer of `collective`."""
+        query = (
+            select(BearerRow.member, BearerRow.role)
+            .where(BearerRow.collective == collective)
+            .order_by(col(BearerRow.member))
+        )
+        return [(member, role) for member, role in self._session.exec(query)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many bearers each role has."""
+        query = select(BearerRow.role, func.count()).group_by(BearerRow.role)
+        return dict(self._session.exec(query).all())

@@ -1,0 +1,87 @@
+"""The pool of database connections, and transactions over it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session, create_engine
+
+from api.errors import Conflict, Unavailable
+from api.store.transaction import Transaction
+
+PRAGMAS = (
+    "foreign_keys = ON",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "busy_timeout = 10000",
+    "secure_delete = ON",  # what is deleted must not stay readable in the file
+)
+
+
+def open_engine(url: str) -> Engine:
+    """Open a pool on `url` whose errors hide the values sent, and whose SQLite is strict."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url, hide_parameters=True)
+        event.listen(engine, "connect", _set_up)
+        event.listen(engine, "begin", _begin)
+        return engine
+    return create_engine(url, hide_parameters=True, pool_pre_ping=True)
+
+
+def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    # The driver's own notion of when a transaction begins is switched off: see _begin.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that will write takes SQLite's write lock at once: waiting for it later,
+    # after reading, would be refused without waiting.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+class Store:
+    """Transactions over one database. Its faults are `Unavailable`, never an empty answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Work over `engine`, whose connections this store may close for good."""
+        self._engine = engine
+        self._reader = engine.execution_options(reading=True)
+        if engine.dialect.name == "postgresql":
+            # What is read in several steps must be of one moment; SQLite reads so anyway.
+            self._reader = self._reader.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """Do all of the block's changes, or none; commit at its end."""
+        with _faults_named(), Session(self._engine) as session, session.begin():
+            yield Transaction(session)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Only read; nothing waits for this."""
+        with _faults_named(), Session(self._reader) as session:
+            yield Transaction(session)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
+        raise Unavailable from fault
+    except IntegrityError as race:
+        # Whoever came first did the same thing; what it was about is in no message.
+        raise Conflict from race

@@ -1,0 +1,36 @@
+"""The table groups, in one transaction."""
+
+from sqlmodel import Session, text
+
+from api.store.audit import Audit
+from api.store.backup import Backup
+from api.store.buckets import Buckets
+from api.store.callers import Callers
+from api.store.collectives import Collectives
+from api.store.leases import Leases
+from api.store.receipts import Receipts
+from api.store.reports import Reports
+
+
+class Transaction:
+    """What a service may do between begin and commit."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+        self.audit = Audit(session)
+        self.backup = Backup(session)
+        self.buckets = Buckets(session)
+        self.callers = Callers(session)
+        self.collectives = Collectives(session)
+        self.leases = Leases(session)
+        self.receipts = Receipts(session)
+        self.reports = Reports(session)
+
+    def revision(self) -> str | None:
+        """Return the schema's revision, or None where there is no schema at all."""
+        connection = self._session.connection()
+        if not connection.dialect.has_table(connection, "alembic_version"):
+            return None
+        row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+        return str(row[0]) if row else None

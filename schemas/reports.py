@@ -1,0 +1,316 @@
+"""Reports and what moderators do with them (PROTOCOL.md §6)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+
+from schemas.base import (
+    Base64,
+    Category,
+    Key32,
+    KeyId,
+    Kind,
+    Message,
+    Month,
+    Nonce24,
+    Ordinal,
+    Rid,
+    Severity,
+)
+from schemas.documents import Envelope
+from schemas.lookups import PlainIdentifier
+
+MOST_IDENTIFIERS = 4
+PADDING = 4_096
+BOX_OVERHEAD = 16
+
+
+class Status(StrEnum):
+    """Where a report stands; the last seven are where it may end or rest."""
+
+    SUBMITTED = "submitted"
+    IN_REVIEW = "in_review"
+    APPROVED = "approved"
+    PUBLISHED = "published"
+    DISPUTED = "disputed"
+    EXPIRED = "expired"
+    RECORDED = "recorded"
+    REJECTED = "rejected"
+    MERGED = "merged"
+    WITHDRAWN = "withdrawn"
+    REMOVED = "removed"
+
+
+class Warn(StrEnum):
+    """How far a reporter lets her report warn others."""
+
+    NETWORK = "network"
+    LOCAL = "local"
+    STATISTICS = "statistics"
+    NONE = "none"
+
+
+class Police(StrEnum):
+    """Whether a reporter wants the police to learn of it. Parasol itself tells nobody."""
+
+    NEVER = "never"
+    ANONYMOUS = "anonymous"
+    CONTACT_ME = "contact_me"
+
+
+class Flag(StrEnum):
+    """What a moderator should see at once."""
+
+    WEAPON = "weapon"
+    MORE_THAN_ONE_PERSON = "more_than_one_person"
+    REPEAT = "repeat"
+    INJURY = "injury"
+    CHILDREN_PRESENT = "children_present"
+
+
+class Actor(StrEnum):
+    """As what the reported person appeared."""
+
+    CLIENT = "client"
+    POSING_AS_CLIENT = "posing_as_client"
+    THIRD_PARTY = "third_party"
+    AUTHORITY = "authority"
+    UNKNOWN = "unknown"
+
+
+class RejectReason(StrEnum):
+    """Why a report is not published; there is no free text, so it can name nobody."""
+
+    OUTSIDE_RULES = "outside-rules"
+    NOT_CREDIBLE = "not-credible"
+    TOO_LITTLE = "too-little"
+    UNREADABLE = "unreadable"
+    OTHER = "other"
+
+
+M = TypeVar("M", bound=Message)
+
+
+def _once(message: M, values: Sequence[object]) -> M:
+    if len(set(values)) != len(values):
+        raise ValueError("a list repeats itself")
+    return message
+
+
+class Consent(Message):
+    """What the reporter allows."""
+
+    warn: Warn
+    police: Police
+    research: bool
+
+
+class TokenIdentifier(Message):
+    """A token of §2, with the kind of identifier that it was made from."""
+
+    kind: Kind
+    token: Key32
+
+
+class Account(Message):
+    """What happened, for the moderators' eyes only. It cannot be printed."""
+
+    text: Annotated[SecretStr, Field(max_length=20_000)] = SecretStr("")
+    flags: Annotated[tuple[Flag, ...], Field(max_length=5)] = ()
+    actor: Actor = Actor.UNKNOWN
+    area: SecretStr | None = None
+    """ISO 3166-2."""
+
+
+class SealedKey(Message):
+    """The box key, sealed to one moderator's device."""
+
+    kid: KeyId
+    sealed: Annotated[bytes, Base64(80, 80)]
+
+
+def _padded(box: bytes) -> bytes:
+    if not box or (len(box) - BOX_OVERHEAD) % PADDING or len(box) == BOX_OVERHEAD:
+        raise ValueError("not a padded box")
+    return box
+
+
+class SealedAccount(Message):
+    """The account with the request it belongs to, in a box that only moderators can open."""
+
+    v: Annotated[int, Field(strict=True, ge=1, le=1)]
+    nonce: Nonce24
+    box: Annotated[bytes, Base64(longest=40_976), AfterValidator(_padded)]
+    keys: Annotated[list[SealedKey], Field(min_length=1, max_length=40)]
+
+    @classmethod
+    def of(cls, nonce: bytes, box: bytes, keys: Mapping[str, bytes]) -> Self:
+        """Return the message of a sealed box and its key, sealed for each key id."""
+        sealed = [SealedKey(kid=kid, sealed=key) for kid, key in keys.items()]
+        return cls(v=1, nonce=nonce, box=box, keys=sealed)
+
+    @model_validator(mode="after")
+    def _one_key_each(self) -> Self:
+        return _once(self, [key.kid for key in self.keys])
+
+
+class ReportFields(Message):
+    """What a report says outside its sealed part, beside its identifiers."""
+
+    epoch: Ordinal
+    categories: Annotated[list[Category], Field(min_length=1, max_length=4)]
+    severity: Severity
+    month: Month
+    consent: Consent
+    wait_days: Annotated[int, Field(strict=True, ge=0, le=30)]
+    request_id: Rid
+
+
+class ReportRequest(ReportFields):
+    """The `request` of a sealed plaintext: every field of a submission but `sealed`."""
+
+    identifiers: Annotated[list[TokenIdentifier], Field(min_length=1, max_length=MOST_IDENTIFIERS)]
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        _once(self, self.categories)
+        return _once(self, [identifier.token for identifier in self.identifiers])
+
+
+class SealedSubmission(ReportRequest):
+    """A report by a caller with cryptography: tokens, and a sealed account."""
+
+    sealed: SealedAccount
+
+
+class PlainSubmission(ReportFields):
+    """A report by a caller without: the instance makes tokens, seals, and forgets."""
+
+    identifiers: Annotated[list[PlainIdentifier], Field(min_length=1, max_length=MOST_IDENTIFIERS)]
+    account: Account
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Self:
+        return _once(self, self.categories)
+
+
+class SealedPlaintext(Message):
+    """What a moderator reads when she opens a report."""
+
+    request: ReportRequest
+    canonical: Annotated[list[SecretStr], Field(min_length=1, max_length=MOST_IDENTIFIERS)]
+    account: Account
+
+    def encode(self) -> bytes:
+        """Return the JSON that is sealed: the one place where it is written in clear."""
+        members = self.model_dump(mode="json", exclude={"canonical", "account"})
+        account = self.account.model_dump(mode="json", exclude={"text", "area"})
+        account["text"] = self.account.text.get_secret_value()
+        if self.account.area is not None:
+            account["area"] = self.account.area.get_secret_value()
+        members |= {
+            "account": account,
+            "canonical": [one.get_secret_value() for one in self.canonical],
+        }
+        return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+
+
+class ReceiptAnswer(Message):
+    """Acknowledges a report; whoever holds it can follow and withdraw the report."""
+
+    receipt: str
+
+
+class ReceiptQuery(Message):
+    """Asks about, or withdraws, the report of a receipt."""
+
+    receipt: Annotated[SecretStr, Field(max_length=64)]
+
+
+class StatusAnswer(Message):
+    """Where a report stands."""
+
+    status: Status
+
+
+class QueueItem(Message):
+    """A report as a moderator of its collective sees it."""
+
+    id: Rid
+    status: Status
+    epoch: Ordinal
+    categories: list[Category]
+    severity: Severity
+    month: Month
+    consent: Consent
+    wait_days: int
+    request_id: Rid
+    identifiers: list[TokenIdentifier]
+    sealed: SealedAccount
+    same_reporter: list[Rid]
+    approvals: int
+    needed: int
+    overdue: bool
+    """A danger report that has waited over 24 hours, any other over 7 days."""
+    replaces: Key32 | None = None
+    """After a dispute: the entry that the new signed report must name."""
+    envelope: Envelope | None = None
+    retraction: Envelope | None = None
+
+
+class QueuePage(Message):
+    """A page of reports; `next`, where there is more, is the `after` of the next page."""
+
+    items: list[QueueItem]
+    next: str | None = None
+
+
+class Approval(Message):
+    """Approves a report; without an envelope only where the reporter wants no warning."""
+
+    envelope: Envelope | None = None
+
+
+class ApprovalAnswer(Message):
+    """What the decision led to, and how many of the needed moderators have made it."""
+
+    status: Status
+    approvals: int
+    needed: int
+
+
+class Rejection(Message):
+    """Ends a report unpublished."""
+
+    reason: RejectReason
+
+
+class Merge(Message):
+    """Ends a report as a part of another one."""
+
+    into: Rid
+
+
+class Retraction(Message):
+    """Takes a published report away."""
+
+    envelope: Envelope
+
+
+class Dispute(Message):
+    """Hides a published report while it is reviewed."""
+
+    envelope: Envelope | None = None
+
+
+class Reseal(Message):
+    """The box key of a report for a colleague who joined later."""
+
+    kid: KeyId
+    sealed: Annotated[bytes, Base64(80, 80)]
+
+
+QueueCursor = Annotated[str, StringConstraints(pattern=r"^[0-2]\.[0-9]{1,18}$")]
