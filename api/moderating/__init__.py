@@ -5,7 +5,8 @@ nothing is signed that differs. No key made here ever leaves the device unencryp
 """
 
 from api.moderating.checks import Mismatch
-from api.moderating.desk import Desk, Docket, Opened
+from api.moderating.desk import Desk, Opened
+from api.moderating.docket import Docket
 from api.moderating.keys import ModeratorKeys
 
 __all__ = ["Desk", "Docket", "Mismatch", "ModeratorKeys", "Opened"]

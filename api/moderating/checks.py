@@ -48,8 +48,8 @@ def box_key(item: QueueItem, keys: ModeratorKeys) -> bytes:
             try:
                 return open_box_key(one.sealed, keys.box)
             except InvalidInput:
-                raise Mismatch("the account cannot be opened with your key") from None
-    raise Mismatch("the account is not sealed to you; a colleague who can read it must open it")
+                raise Mismatch("The account cannot be opened with your key.") from None
+    raise Mismatch("The account is not sealed to you; a colleague who can must open it.")
 
 
 def plaintext(item: QueueItem, key: bytes) -> SealedPlaintext:
@@ -58,7 +58,7 @@ def plaintext(item: QueueItem, key: bytes) -> SealedPlaintext:
     with contextlib.suppress(ValueError):
         text = open_box(item.sealed.nonce, item.sealed.box, key)
         return SealedPlaintext.model_validate_json(text)
-    raise Mismatch("the account cannot be read")
+    raise Mismatch("The account cannot be read.")
 
 
 def compare_request(item: QueueItem, request: ReportRequest, identity: Identity) -> None:
@@ -67,13 +67,13 @@ def compare_request(item: QueueItem, request: ReportRequest, identity: Identity)
     After a rotation the instance has made the tokens anew, and only `compare_tokens` can tell.
     """
     if item.epoch != identity.epoch or request.epoch > item.epoch:
-        raise Mismatch("the report is of another epoch than the network")
+        raise Mismatch("The report is of another epoch than the network.")
     rotated = request.epoch < item.epoch
     for name in ReportRequest.model_fields:
         if rotated and name in _MADE_ANEW:
             continue
         if getattr(request, name) != getattr(item, name):
-            raise Mismatch(f"the instance shows another {_WORDS[name]} than the reporter sealed")
+            raise Mismatch(f"The instance shows another {_WORDS[name]} than the reporter sealed.")
 
 
 def identifiers(sealed: SealedPlaintext) -> tuple[Identifier, ...]:
@@ -84,10 +84,10 @@ def identifiers(sealed: SealedPlaintext) -> tuple[Identifier, ...]:
             written = text.get_secret_value()
             identifier = parse_identifier(one.kind, written, None)
             if identifier.canonical != written:
-                raise Mismatch("an identifier is not in canonical form")
+                raise Mismatch("An identifier is not in canonical form.")
             found.append(identifier)
     except ValueError:
-        raise Mismatch("the identifiers of the account cannot be read") from None
+        raise Mismatch("The identifiers of the account cannot be read.") from None
     return tuple(found)
 
 
@@ -95,7 +95,7 @@ def compare_tokens(item: QueueItem, found: Sequence[Identifier], tokens: Sequenc
     """Accept a report that is filed under the tokens of the identifiers in it. Raises Mismatch."""
     derived = [(one.kind, token) for one, token in zip(found, tokens, strict=True)]
     if derived != _pairs(item.identifiers):
-        raise Mismatch("the report is filed under another identifier than the one in the account")
+        raise Mismatch("The report is filed under another identifier than the one in the account.")
 
 
 def first_signed(
@@ -110,13 +110,13 @@ def first_signed(
     try:
         document = open_report(item.envelope, identity, today=today)
     except InvalidInput as refusal:
-        raise Mismatch(f"the first approval is refused ({refusal.code})") from None
+        raise Mismatch(f"The first approval is refused ({refusal.code}).") from None
     if document.collective != collective:
-        raise Mismatch("the first approval is of another collective")
+        raise Mismatch("The first approval is of another collective.")
     if _pairs(document.identifiers) != _pairs(item.identifiers):
-        raise Mismatch("the first approval is about another identifier")
+        raise Mismatch("The first approval is about another identifier.")
     if document.replaces != item.replaces:
-        raise Mismatch("the first approval replaces another report")
+        raise Mismatch("The first approval replaces another report.")
     _require_standing(item.envelope, identity, collective)
     return document
 
@@ -127,24 +127,24 @@ def published_entry(item: QueueItem, identity: Identity, collective: str) -> byt
     It may have been signed in an earlier epoch, by moderators who are no longer active.
     """
     if item.envelope is None:
-        raise Mismatch("the instance shows no signed report")
+        raise Mismatch("The instance shows no signed report.")
     payload_type, payload = item.envelope.payload_type, item.envelope.payload
     if payload_type != ReportDocument.payload_type:
-        raise Mismatch("the signed document is no report")
+        raise Mismatch("The signed document is no report.")
     try:
         document = ReportDocument.decode(payload)
     except MalformedDocument:
-        raise Mismatch("the signed report is malformed") from None
+        raise Mismatch("The signed report is malformed.") from None
     if (document.origin, document.collective) != (identity.origin, collective):
-        raise Mismatch("the signed report is of another collective")
+        raise Mismatch("The signed report is of another collective.")
     signed, shown = _pairs(document.identifiers), _pairs(item.identifiers)
     if document.epoch < item.epoch == identity.epoch:
         # The tokens were made anew since, and only the kinds can still be compared.
         signed, shown = [(kind, b"") for kind, _ in signed], [(kind, b"") for kind, _ in shown]
     if signed != shown:
-        raise Mismatch("the signed report is about another identifier")
+        raise Mismatch("The signed report is about another identifier.")
     if not _is_signed(item.envelope, identity, collective):
-        raise Mismatch("the signed report was not signed by your collective")
+        raise Mismatch("The signed report was not signed by your collective.")
     return entry_id(payload_type, payload)
 
 
@@ -162,13 +162,13 @@ def first_retracted(
     try:
         document = open_retract(item.retraction, identity, today=today)
     except InvalidInput as refusal:
-        raise Mismatch(f"the first retraction is refused ({refusal.code})") from None
+        raise Mismatch(f"The first retraction is refused ({refusal.code}).") from None
     if document.collective != collective:
-        raise Mismatch("the first retraction is of another collective")
+        raise Mismatch("The first retraction is of another collective.")
     if document.target != wanted[0]:
-        raise Mismatch("the first retraction is about another report")
+        raise Mismatch("The first retraction is about another report.")
     if document.reason is not wanted[1]:
-        raise Mismatch(f"the first retraction has another reason ({document.reason})")
+        raise Mismatch(f"The first retraction has another reason ({document.reason}).")
     _require_standing(item.retraction, identity, collective)
     return document
 
@@ -186,7 +186,7 @@ def standing(envelope: Envelope, identity: Identity, collective: str) -> tuple[S
 
 def _require_standing(envelope: Envelope, identity: Identity, collective: str) -> None:
     if not standing(envelope, identity, collective):
-        raise Mismatch("no signature of a colleague holds: release it and sign anew")
+        raise Mismatch("No signature of a colleague holds: release it and sign anew.")
 
 
 def _is_signed(envelope: Envelope, identity: Identity, collective: str) -> bool:

@@ -1,21 +1,17 @@
-"""The queue and the decisions about it, over HTTP (PROTOCOL.md §6)."""
+"""What a moderator does with her keys (PROTOCOL.md §6)."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
-
 from api.client import Client, CouldNotCheck, Refused
-from api.crypto.bearers import Invitation, format_invitation
 from api.crypto.envelopes import key_id
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from api.crypto.sealing import seal_box_key
 from api.moderating.checks import (
-    Mismatch,
     box_key,
     compare_request,
     compare_tokens,
@@ -26,10 +22,10 @@ from api.moderating.checks import (
     published_entry,
     standing,
 )
+from api.moderating.docket import Docket
 from api.moderating.keys import ModeratorKeys
 from api.trust import active_moderators, latest_expiry
-from schemas.base import Category, Message, Severity, encode_base64
-from schemas.callers import InvitationAnswer, InvitationRequest
+from schemas.base import Category, Message, Severity
 from schemas.canonical import Document
 from schemas.documents import (
     Envelope,
@@ -44,11 +40,7 @@ from schemas.reports import (
     Approval,
     ApprovalAnswer,
     Dispute,
-    Merge,
     QueueItem,
-    QueuePage,
-    Rejection,
-    RejectReason,
     Reseal,
     Retraction,
     Status,
@@ -58,6 +50,9 @@ from schemas.reports import (
 
 REPORTS: Final = "/v1/moderation/reports"
 PAGE: Final = 100
+
+_OTHERWISE: Final = "A colleague has signed something else: agree, or release it and sign anew."
+_NOT_LISTED: Final = "Your keys are not among those the operator signed for your collective."
 
 _Answer = TypeVar("_Answer", bound=Message)
 
@@ -71,93 +66,12 @@ class Opened:
     account: Account
 
 
-class Docket:
-    """What a moderator does with her bearer token alone: nothing here is signed.
-
-    Every method raises Refused or Unreachable as `Client.call` does, and CouldNotCheck for an
-    answer that is none.
-    """
-
-    def __init__(self, client: Client) -> None:
-        """Work through `client`, whose profile is a moderator's."""
-        self._client = client
-
-    def queue(
-        self, status: Status | None = None, token: bytes | None = None
-    ) -> Iterator[QueueItem]:
-        """Give her collective's reports, danger first, oldest first.
-
-        By default those that are open; with `token`, those that hold it, in any status.
-        """
-        wanted = {"limit": str(PAGE)}
-        if status is not None:
-            wanted["status"] = status
-        if token is not None:
-            wanted["token"] = encode_base64(token)
-        while True:
-            response = self._client.call("GET", REPORTS, params=wanted)
-            page = _read(QueuePage, response.content)
-            for item in page.items:
-                if token is not None and all(one.token != token for one in item.identifiers):
-                    raise Mismatch("the instance shows a report about another identifier")
-                yield item
-            if page.next is None:
-                return
-            wanted["after"] = page.next
-
-    def find(self, identifier: Identifier) -> Iterator[QueueItem]:
-        """Give her collective's reports about `identifier`, in any status."""
-        (token,) = self._client.tokens([identifier])
-        return self.queue(token=token)
-
-    def reject(self, report: str, reason: RejectReason) -> StatusAnswer:
-        """End a report unpublished."""
-        return self._decide(StatusAnswer, report, "reject", Rejection(reason=reason))
-
-    def merge(self, report: str, into: str) -> StatusAnswer:
-        """End a report as part of the report `into`, about the same identifier."""
-        return self._decide(StatusAnswer, report, "merge", Merge(into=into))
-
-    def release(self, report: str) -> StatusAnswer:
-        """Take back what is pending: a dispute, or a decision that still lacks a signature."""
-        return self._decide(StatusAnswer, report, "release", None)
-
-    def invite(self, count: int = 1) -> list[tuple[str, str]]:
-        """Return invitations for members, each with the id by which it can be ended.
-
-        The line is put together here: from the instance comes only the code, and the address
-        and the root are those that she trusts herself.
-        """
-        request = InvitationRequest(count=count).model_dump(mode="json")
-        response = self._client.call("POST", "/v1/moderation/invitations", json=request)
-        profile = self._client.profile
-        return [
-            (
-                one.id,
-                format_invitation(
-                    Invitation(address=profile.address, code=one.code, root=profile.root)
-                ),
-            )
-            for one in _read(InvitationAnswer, response.content).invitations
-        ]
-
-    def end_member(self, member: str) -> None:
-        """End a member's token, or an unused code, by the id that `invite` gave with it."""
-        self._client.call("DELETE", f"/v1/moderation/members/{member}")
-
-    def _decide(
-        self, kind: type[_Answer], report: str, decision: str, body: Message | None
-    ) -> _Answer:
-        members = None if body is None else body.model_dump(mode="json", exclude_none=True)
-        response = self._client.call("POST", f"{REPORTS}/{report}/{decision}", json=members)
-        return _read(kind, response.content)
-
-
 class Desk(Docket):
     """What a moderator does with her keys: she reads, compares and signs.
 
-    Beside what `Docket` raises, every method raises Mismatch, and then nothing was sent, where
-    the instance shows anything else than what the reporter sealed or a colleague signed.
+    Beside what `Docket` raises, every method raises CouldNotCheck; that is a Mismatch, and no
+    decision was sent, where the instance shows anything else than what the reporter sealed or a
+    colleague signed.
     """
 
     def __init__(
@@ -171,31 +85,37 @@ class Desk(Docket):
         """Sign with `keys`; `clock()` gives the time (UTC), `chance(n)` n random bytes."""
         super().__init__(client)
         self._keys = keys
-        self._today = lambda: clock().date()
+        self._clock = clock
         self._chance = chance
 
     @property
     def collective(self) -> str:
-        """The id of her collective."""
-        return self._client.profile.collective
+        """The id of her collective. Raises CouldNotCheck for a profile without one."""
+        if self.client.profile.collective is None:
+            raise CouldNotCheck("Your profile names no collective: join again.")
+        return self.client.profile.collective
 
     def open(self, item: QueueItem) -> Opened:
         """Read a report's account, and compare all that the instance shows with it.
 
         Colleagues who joined after the report came are then enabled to read it too.
         """
-        identity = self._identity()
         key = box_key(item, self._keys)
         sealed = plaintext(item, key)
-        compare_request(item, sealed.request, identity)
         found = identifiers(sealed)
-        compare_tokens(item, found, self._client.tokens(found))
+        tokens = self.client.tokens(found)
+        # Asked for after the tokens, it is the identity under which they were made.
+        identity = self._identity()
+        compare_request(item, sealed.request, identity)
+        compare_tokens(item, found, tokens)
         self._reseal(item, key, identity)
         return Opened(item=item, identifiers=found, account=sealed.account)
 
     def proposed(self, opened: Opened) -> ReportDocument | None:
-        """Return what a colleague has signed, and still lacks a second signature."""
-        return first_signed(opened.item, self._identity(), self.collective, self._today())
+        """Return what a colleague has signed of a report in review, if one has."""
+        if opened.item.status is not Status.IN_REVIEW:
+            return None
+        return first_signed(opened.item, self._identity(), self.collective, self._clock().date())
 
     def approve(
         self,
@@ -212,37 +132,39 @@ class Desk(Docket):
         """
         item = opened.item
         if item.consent.warn in {Warn.STATISTICS, Warn.NONE}:
-            return self._decide(ApprovalAnswer, item.id, "approve", Approval())
+            return self.decide(ApprovalAnswer, item.id, "approve", Approval())
         identity = self._identity()
-        first = first_signed(item, identity, self.collective, self._today())
+        first = first_signed(item, identity, self.collective, self._clock().date())
         if first is None:
+            if item.epoch != identity.epoch:
+                raise CouldNotCheck("The network's key has changed: open the report again.")
             document = self._document(item, identity, categories, severity, month)
             envelope = Envelope.around(document, [self._keys.signature(document)])
         else:
             assert item.envelope is not None
             asked = (_publishable(categories or first.categories), severity, month)
             if asked != (first.categories, severity and first.severity, month and first.month):
-                raise CouldNotCheck("a colleague has signed otherwise: release it and sign anew")
+                raise CouldNotCheck(_OTHERWISE)
             envelope = self._joined(item.envelope, first, identity)
-        return self._decide(ApprovalAnswer, item.id, "approve", Approval(envelope=envelope))
+        return self.decide(ApprovalAnswer, item.id, "approve", Approval(envelope=envelope))
 
     def dispute(self, item: QueueItem) -> ApprovalAnswer:
         """Hide an approved report while it is reviewed; for danger with two moderators."""
         envelope = self._retraction(item, RetractReason.DISPUTED)
-        return self._decide(ApprovalAnswer, item.id, "dispute", Dispute(envelope=envelope))
+        return self.decide(ApprovalAnswer, item.id, "dispute", Dispute(envelope=envelope))
 
     def retract(self, item: QueueItem, reason: RetractReason) -> ApprovalAnswer:
         """Take an approved report away for good; for danger with two moderators."""
         envelope = self._retraction(item, reason)
-        return self._decide(ApprovalAnswer, item.id, "retract", Retraction(envelope=envelope))
+        return self.decide(ApprovalAnswer, item.id, "retract", Retraction(envelope=envelope))
 
     def _identity(self) -> Identity:
         """Return the identity in force, once she is sure to be in it."""
-        identity = self._client.identity()
+        identity = self.client.identity()
         mine = (self._keys.public_sign, self._keys.public_box)
         listed = active_moderators(identity, self.collective)
         if mine not in {(one.sign, one.box) for one in listed}:
-            raise CouldNotCheck("your keys are not among the moderators that the operator signed")
+            raise CouldNotCheck(_NOT_LISTED)
         return identity
 
     def _document(
@@ -258,7 +180,7 @@ class Desk(Docket):
             origin=identity.origin,
             collective=self.collective,
             rid=self._chance(16).hex(),
-            issued=f"{self._today()}",
+            issued=f"{self._clock().date()}",
             expires=f"{latest_expiry(month, severity)}",
             categories=_publishable(categories or item.categories),
             severity=severity,
@@ -274,7 +196,9 @@ class Desk(Docket):
     def _retraction(self, item: QueueItem, reason: RetractReason) -> Envelope:
         identity = self._identity()
         target = published_entry(item, identity, self.collective)
-        first = first_retracted(item, (target, reason), identity, self.collective, self._today())
+        first = first_retracted(
+            item, (target, reason), identity, self.collective, self._clock().date()
+        )
         if first is not None:
             assert item.retraction is not None
             return self._joined(item.retraction, first, identity)
@@ -284,7 +208,7 @@ class Desk(Docket):
             rid=self._chance(16).hex(),
             target=target,
             reason=reason,
-            issued=f"{self._today()}",
+            issued=f"{self._clock().date()}",
         )
         return Envelope.around(document, [self._keys.signature(document)])
 
@@ -292,7 +216,7 @@ class Desk(Docket):
         """Return a colleague's envelope with this moderator's signature added."""
         before = standing(envelope, identity, self.collective)
         if any(one.keyid == self._keys.kid for one in before):
-            raise CouldNotCheck("you have signed this already: it needs a colleague")
+            raise CouldNotCheck("You have signed this already: a colleague must, too.")
         return Envelope.around(document, [*before, self._keys.signature(document)])
 
     def _reseal(self, item: QueueItem, key: bytes, identity: Identity) -> None:
@@ -303,7 +227,7 @@ class Desk(Docket):
                 continue
             try:
                 reseal = Reseal(kid=kid, sealed=seal_box_key(key, colleague.box))
-                self._decide(StatusAnswer, item.id, "reseal", reseal)
+                self.decide(StatusAnswer, item.id, "reseal", reseal)
             except InvalidInput:
                 continue  # her key is none: that must not keep the others from reading
             except Refused as refusal:
@@ -315,12 +239,5 @@ class Desk(Docket):
 def _publishable(categories: Sequence[Category]) -> tuple[Category, ...]:
     chosen = tuple(sorted(set(categories) - {Category.OTHER}))
     if not chosen:
-        raise CouldNotCheck("“other” is not published: choose a category")
+        raise CouldNotCheck("“other” is never published: choose a category.")
     return chosen
-
-
-def _read(kind: type[_Answer], content: bytes) -> _Answer:
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError:
-        raise CouldNotCheck("the instance's answer is none") from None

@@ -14,8 +14,8 @@ from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
 from api.crypto.words import fingerprint_words
 from schemas.base import Key32, Message, encode_base64
-from schemas.canonical import Document
 from schemas.callers import JoinKeys
+from schemas.canonical import Document
 from schemas.documents import Signature
 
 _SECRET = 32
@@ -83,12 +83,10 @@ class ModeratorKeys:
         """The fingerprint of both public keys, which the operator compares before signing."""
         return fingerprint_words(sha256(self.public_sign + self.public_box).digest())
 
-    def prove(self, code: str) -> dict[str, str]:
-        """Return the `keys` member with which she redeems `code` (PROTOCOL.md §5)."""
+    def prove(self, code: str) -> JoinKeys:
+        """Return her public keys, and the proof with which she redeems `code` (PROTOCOL.md §5)."""
         proof = prove_join(self.sign, code, self.public_box)
-        keys = JoinKeys(sign=self.public_sign, box=self.public_box, proof=proof)
-        members: dict[str, str] = keys.model_dump(mode="json")
-        return members
+        return JoinKeys(sign=self.public_sign, box=self.public_box, proof=proof)
 
     def signature(self, document: Document) -> Signature:
         """Return her signature over `document`."""

@@ -104,3 +104,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InvalidInput, _input)
     app.add_exception_handler(HTTPException, _unroutable)
     app.add_exception_handler(RequestValidationError, _invalid)
+    describe = app.openapi
+
+    def describe_problems() -> dict[str, Any]:
+        description = describe()
+        description["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return description
+
+    app.openapi = describe_problems  # type: ignore[method-assign]

@@ -75,6 +75,10 @@ class Callers:
         self._memory.put(digest, caller)
         return caller
 
+    def forget_all(self) -> None:
+        """Forget who was recognised of late, so that the next question asks the database."""
+        self._memory.callers.clear()
+
     def redeem(self, request: JoinRequest) -> JoinAnswer:
         """Turn a single-use code into a bearer token; raise NotFound for any other code.
 

@@ -1,0 +1,112 @@
+"""What a moderator does with her bearer token alone (PROTOCOL.md §6)."""
+
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from api.client import Client
+from api.client.session import understood
+from api.crypto.bearers import Invitation, format_invitation
+from api.crypto.identifiers import Identifier
+from api.moderating.checks import Mismatch
+from schemas.base import Message, encode_base64
+from schemas.callers import InvitationAnswer, InvitationRequest
+from schemas.reports import (
+    Merge,
+    QueueItem,
+    QueuePage,
+    Rejection,
+    RejectReason,
+    Status,
+    StatusAnswer,
+)
+
+REPORTS: Final = "/v1/moderation/reports"
+PAGE: Final = 100
+
+_Answer = TypeVar("_Answer", bound=Message)
+
+
+class Docket:
+    """Her collective's reports, and the decisions that need no signature.
+
+    Every method raises Refused and Unreachable, as `Client.call` does.
+    """
+
+    def __init__(self, client: Client) -> None:
+        """Work through `client`, whose profile is a moderator's."""
+        self.client = client
+
+    def queue(
+        self, status: Status | None = None, token: bytes | None = None
+    ) -> Iterator[QueueItem]:
+        """Give her collective's reports, danger first, oldest first.
+
+        By default those that are open; with `token`, those that hold it, in any status.
+        Raises Mismatch if one of them does not hold it.
+        """
+        wanted = {"limit": str(PAGE)}
+        if status is not None:
+            wanted["status"] = status
+        if token is not None:
+            wanted["token"] = encode_base64(token)
+        while True:
+            response = self.client.call("GET", REPORTS, params=wanted)
+            page = understood(QueuePage, response)
+            for item in page.items:
+                if token is not None and all(one.token != token for one in item.identifiers):
+                    raise Mismatch("The instance shows a report about another identifier.")
+                yield item
+            if page.next is None:
+                return
+            wanted["after"] = page.next
+
+    def find(self, identifier: Identifier) -> Iterator[QueueItem]:
+        """Give her collective's reports about `identifier`, in any status.
+
+        Raises CouldNotCheck as `Client.tokens` does.
+        """
+        (token,) = self.client.tokens([identifier])
+        return self.queue(token=token)
+
+    def reject(self, report: str, reason: RejectReason) -> StatusAnswer:
+        """End a report unpublished."""
+        return self.decide(StatusAnswer, report, "reject", Rejection(reason=reason))
+
+    def merge(self, report: str, into: str) -> StatusAnswer:
+        """End a report as part of the report `into`, about the same identifier."""
+        return self.decide(StatusAnswer, report, "merge", Merge(into=into))
+
+    def release(self, report: str) -> StatusAnswer:
+        """Take back what is pending: a dispute, or a decision that still lacks a signature."""
+        return self.decide(StatusAnswer, report, "release", None)
+
+    def invite(self, count: int = 1) -> list[tuple[str, str]]:
+        """Return invitations for members, each with the id by which it can be ended.
+
+        The line is put together here: from the instance comes only the code, and the address
+        and the root are those that she trusts herself.
+        """
+        request = InvitationRequest(count=count).model_dump(mode="json")
+        response = self.client.call("POST", "/v1/moderation/invitations", json=request)
+        profile = self.client.profile
+        return [
+            (
+                one.id,
+                format_invitation(
+                    Invitation(address=profile.address, code=one.code, root=profile.root)
+                ),
+            )
+            for one in understood(InvitationAnswer, response).invitations
+        ]
+
+    def end_member(self, member: str) -> None:
+        """End a member's token, or an unused code, by the id that `invite` gave with it."""
+        self.client.call("DELETE", f"/v1/moderation/members/{member}")
+
+    def decide(
+        self, kind: type[_Answer], report: str, decision: str, body: Message | None
+    ) -> _Answer:
+        """Send a decision about `report` and return what it led to."""
+        members = None if body is None else body.model_dump(mode="json", exclude_none=True)
+        response = self.client.call("POST", f"{REPORTS}/{report}/{decision}", json=members)
+        return understood(kind, response)

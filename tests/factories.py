@@ -1,0 +1,258 @@
+"""A small world to test in: an instance with collectives, moderators with keys, and members.
+
+Everything is real: the services, the keys, the signatures. Only the clock is the test's own.
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from nacl.public import PrivateKey
+from pydantic import SecretStr
+
+from api.app import Parts
+from api.crypto.envelopes import entry_id, key_id, public_key, sign
+from api.crypto.joining import prove_join
+from api.founding import found
+from api.keyring import read_key
+from api.services.identities import Founding, Identities, signed
+from api.services.queue import Question
+from api.settings import Settings
+from api.trust import latest_expiry
+from schemas.base import Category, Severity
+from schemas.callers import Caller, JoinKeys, JoinRequest, Role
+from schemas.canonical import Document
+from schemas.documents import (
+    Argon2id,
+    Envelope,
+    Identity,
+    ReportDocument,
+    ReportedIdentifier,
+    Retract,
+    RetractReason,
+    Signature,
+)
+from schemas.lookups import LookupQuery, LookupResult, PlainIdentifier
+from schemas.reports import (
+    Account,
+    Approval,
+    ApprovalAnswer,
+    Consent,
+    PlainSubmission,
+    Police,
+    QueueItem,
+    ReceiptQuery,
+    Status,
+    Warn,
+)
+
+NETWORK = "test-network"
+ORIGIN = "alpha.example"
+CHEAP = Argon2id(m_kib=64, t=1)
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """A clock that goes only when it is told to."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **time: float) -> None:
+        self.now += timedelta(**time)
+
+
+@dataclass(frozen=True)
+class Moderator:
+    """A moderator's device: her keys never leave it."""
+
+    seed: bytes
+    box: PrivateKey
+    bearer: str
+    collective: str
+
+    @property
+    def kid(self) -> str:
+        return key_id(public_key(self.seed))
+
+    def signature(self, document: Document) -> Signature:
+        payload = document.encode()
+        return Signature(keyid=self.kid, sig=sign(self.seed, document.payload_type, payload))
+
+
+def phone(number: int) -> PlainIdentifier:
+    """One of the numbers reserved for fiction, 07700 900000 to 900999."""
+    return PlainIdentifier(kind="phone", value=SecretStr(f"+44 7700 900{number:03}"))
+
+
+def submission(*numbers: int, **changes: Any) -> PlainSubmission:
+    """A plain report about reserved numbers, by default a danger that may warn the network."""
+    fields: dict[str, Any] = {
+        "epoch": 1,
+        "identifiers": [phone(number) for number in numbers or (113,)],
+        "categories": [Category.ROBBERY],
+        "severity": Severity.DANGER,
+        "month": "2026-10",
+        "consent": Consent(warn=Warn.NETWORK, police=Police.NEVER, research=False),
+        "wait_days": 0,
+        "request_id": secrets.token_hex(16),
+        "account": Account(text=SecretStr("Synthetic account, for tests.")),
+    }
+    if "warn" in changes:
+        warn = changes.pop("warn")
+        fields["consent"] = Consent(warn=warn, police=Police.NEVER, research=False)
+    return PlainSubmission(**fields | changes)
+
+
+@dataclass
+class World:
+    """An instance, founded in `folder`, over the database `url`."""
+
+    folder: Path
+    url: str
+    clock: Clock = field(default_factory=Clock)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root = self.folder / "root.key"
+        options = {"reports_per_day": 1000, "per_hour": 1000, "per_day": 5000} | self.options
+        self.settings = Settings(
+            data=self.folder / "instance", database_url=SecretStr(self.url), **options
+        )
+        founding = Founding(NETWORK, ORIGIN, "http://127.0.0.1:8000", CHEAP)
+        found(self.settings, founding, self.root, self.clock)
+        self.parts = Parts(self.settings, self.clock)
+        self.identities = Identities(self.parts.store, self.clock)
+
+    def close(self) -> None:
+        self.parts.close()
+
+    @property
+    def identity(self) -> Identity:
+        return self.identities.current()
+
+    def collective(self, name: str, moderators: int = 2) -> list[Moderator]:
+        """Add a collective with active moderators."""
+        self.identities.add_collective(name)
+        joined = [self.join(name) for _ in range(moderators)]
+        self.sign_identity()
+        return joined
+
+    def join(self, collective: str) -> Moderator:
+        """Let a new moderator join; she is pending until `sign_identity`."""
+        code = self.parts.callers.invite(collective, Role.MODERATOR, 1).invitations[0].code
+        seed, box = secrets.token_bytes(32), PrivateKey.generate()
+        public = bytes(box.public_key)
+        keys = JoinKeys(sign=public_key(seed), box=public, proof=prove_join(seed, code, public))
+        answer = self.parts.callers.redeem(JoinRequest(code=SecretStr(code), keys=keys))
+        return Moderator(seed, box, answer.token, collective)
+
+    def sign_identity(self) -> Identity:
+        """Issue the next identity, with the root key."""
+        identity = self.identities.accept(signed(self.identities.draft(), [read_key(self.root)]))
+        self.parts.callers.forget_all()
+        return identity
+
+    def member(self, collective: str) -> Caller:
+        """A new member, recognised."""
+        code = self.parts.callers.invite(collective, Role.MEMBER, 1).invitations[0].code
+        answer = self.parts.callers.redeem(JoinRequest(code=SecretStr(code)))
+        return self.parts.callers.recognise(answer.token)
+
+    def caller(self, moderator: Moderator) -> Caller:
+        return self.parts.callers.recognise(moderator.bearer)
+
+    def file(self, member: Caller, *numbers: int, **changes: Any) -> str:
+        """File a report; return its receipt."""
+        report = submission(*numbers, **changes)
+        body = report.request_id.encode()
+        return self.parts.reports.submit(report, body, member).receipt
+
+    def status(self, receipt: str) -> Status:
+        return self.parts.reports.status(ReceiptQuery(receipt=SecretStr(receipt))).status
+
+    def withdraw(self, receipt: str) -> Status:
+        return self.parts.reports.withdraw(ReceiptQuery(receipt=SecretStr(receipt))).status
+
+    def queue(self, moderator: Moderator, status: Status | None = None) -> list[QueueItem]:
+        question = Question(status, None, None, 100)
+        return self.parts.queue.page(question, self.caller(moderator)).items
+
+    def item(self, moderator: Moderator) -> QueueItem:
+        """The only open report of the moderator's collective."""
+        (item,) = self.queue(moderator)
+        return item
+
+    def document(self, item: QueueItem, collective: str, **changes: Any) -> ReportDocument:
+        """The report that a moderator signs for `item`."""
+        severity = changes.get("severity", item.severity)
+        month = changes.get("month", item.month)
+        fields: dict[str, Any] = {
+            "origin": ORIGIN,
+            "collective": collective,
+            "rid": secrets.token_hex(16),
+            "issued": f"{self.clock.now:%Y-%m-%d}",
+            "expires": f"{latest_expiry(month, severity)}",
+            "categories": tuple(sorted(item.categories)),
+            "severity": severity,
+            "month": month,
+            "network": NETWORK,
+            "epoch": item.epoch,
+            "identifiers": tuple(
+                ReportedIdentifier(kind=one.kind, token=one.token) for one in item.identifiers
+            ),
+            "replaces": item.replaces,
+        }
+        return ReportDocument(**fields | changes)
+
+    def envelope(self, document: Document, *moderators: Moderator) -> Envelope:
+        return Envelope.around(document, [one.signature(document) for one in moderators])
+
+    def approve(self, item: QueueItem, *moderators: Moderator, **changes: Any) -> ApprovalAnswer:
+        """Let each moderator sign in her turn; return the last answer."""
+        document = self.document(item, moderators[0].collective, **changes)
+        for count, moderator in enumerate(moderators, start=1):
+            envelope = self.envelope(document, *moderators[:count])
+            answer = self.parts.moderation.approve(
+                item.id, Approval(envelope=envelope), self.caller(moderator)
+            )
+        return answer
+
+    def retract_document(self, item: QueueItem, reason: RetractReason) -> Retract:
+        """The retraction of a listed report, as `queue(status=…)` shows it."""
+        assert item.envelope is not None
+        report = ReportDocument.decode(item.envelope.payload)
+        return Retract(
+            origin=ORIGIN,
+            collective=report.collective,
+            rid=secrets.token_hex(16),
+            target=entry_id(item.envelope.payload_type, item.envelope.payload),
+            reason=reason,
+            issued=f"{self.clock.now:%Y-%m-%d}",
+        )
+
+    def publish(
+        self, member: Caller, moderators: list[Moderator], *numbers: int, **changes: Any
+    ) -> str:
+        """File, approve and publish a report, days later if it is no danger; return its receipt."""
+        receipt = self.file(member, *numbers, **changes)
+        item = self.queue(moderators[0])[-1]
+        needed = moderators[: item.needed]
+        self.approve(item, *needed)
+        self.clock.pass_(hours=49)
+        self.round()
+        return receipt
+
+    def round(self) -> None:
+        """What the running server does every few seconds."""
+        self.parts.round()
+
+    def look_up(self, number: int, caller: Caller) -> LookupResult:
+        """A plain look-up of one reserved number."""
+        query = LookupQuery(identifiers=[phone(number)])
+        return self.parts.lookups.answer(query, caller).results[0]
