@@ -133,8 +133,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
         responses=problems.DESCRIBED,
         telemetry=NO_TELEMETRY,
     )
-    for name in ("callers", "health", "instance", "lookups", "moderation", "queue", "reports"):
-        setattr(app.state, name, getattr(parts, name))
+    app.state.parts = parts
     for module in (callers, health, lookups, moderation, reports):
         app.include_router(module.router)
     problems.install(app)

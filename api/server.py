@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from structlog.typing import Processor
 
 from api.app import create_app
@@ -18,8 +19,13 @@ GRACE_SECONDS = 10
 def run(settings: Settings) -> None:
     """Serve until a signal ends it. There is no access log."""
     configure_logs()
+    server_of(create_app(settings), settings).run()
+
+
+def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Return the server of `app`, not yet running."""
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -27,7 +33,7 @@ def run(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvicorn.Server(config).run()
+    return uvicorn.Server(config)
 
 
 def configure_logs() -> None:

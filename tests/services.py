@@ -56,10 +56,9 @@ def postgresql() -> Iterator[str]:
     )
     options = [word for option in OPTIONS for word in ("-c", option)]
     with (root / "log").open("w") as log:
-        place = ["-D", cluster, "-h", "127.0.0.1", "-p", str(port), "-k", data]
-        server = subprocess.Popen(
-            [binaries / "postgres", *place, *options], cwd="/", stdout=log, stderr=log, **rights
-        )
+        place = f"-D {cluster} -h 127.0.0.1 -p {port} -k {data}".split()
+        command = [str(binaries / "postgres"), *place, *options]
+        server = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **rights)
     try:
         _wait(server, [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)])
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
@@ -69,7 +68,7 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _wait(server: "subprocess.Popen[bytes]", question: list[Any]) -> None:
+def _wait(server: "subprocess.Popen[Any]", question: list[Any]) -> None:
     until = time.monotonic() + DEADLINE
     while subprocess.run(question, cwd="/", check=False).returncode != 0:
         assert server.poll() is None, "PostgreSQL ended at once"

@@ -1,5 +1,6 @@
 """The client: looking up without telling whom, and reporting (PROTOCOL.md §§3, 6)."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
@@ -115,12 +116,12 @@ class Client:
         """Ask the same in clear (§4): the instance sees the identifiers. Raises CouldNotCheck."""
         return look_up_plainly(self._session, identifiers)
 
-    def report(self, report: Report) -> str:
+    def report(self, report: Report, *, again: Callable[[], bool] = lambda: False) -> str:
         """Seal and send a report; return its receipt, 16 digits.
 
-        Raises Refused and Unreachable (see `file`), and as `prepare` does.
+        Raises as `prepare` and `file` do.
         """
-        return self._again_if_stale(lambda: self.file(self.prepare(report)))
+        return self._again_if_stale(lambda: self.file(self.prepare(report), again=again))
 
     def prepare(self, report: Report) -> bytes:
         """Return the body of a report, for `file`.
@@ -133,17 +134,21 @@ class Client:
         collective = self.profile.collective or ""
         return sealed_report(report, self.identity(), collective, tokens, self._chance)
 
-    def file(self, body: bytes) -> str:
+    def file(self, body: bytes, *, again: Callable[[], bool] = lambda: False) -> str:
         """Send a prepared report; return its receipt.
 
-        A lost answer is asked for again with the same bytes, once here and as often as the caller
-        likes afterwards: the instance keeps one report and gives the same receipt.
+        Where no answer comes the same bytes are sent once more, and then for as long as `again()`
+        says so: the instance keeps one report, and gives the same receipt.
         Raises Refused and Unreachable.
         """
-        try:
+        with contextlib.suppress(Unreachable):
             return self._file(body)
-        except Unreachable:
-            return self._file(body)
+        while True:
+            try:
+                return self._file(body)
+            except Unreachable:
+                if not again():
+                    raise
 
     def _file(self, body: bytes) -> str:
         answer = understood(ReceiptAnswer, self.call("POST", "/v1/reports", content=body))

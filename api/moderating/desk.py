@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from api.client import Client, CouldNotCheck, Refused
 from api.crypto.envelopes import key_id
@@ -25,7 +25,7 @@ from api.moderating.checks import (
 from api.moderating.docket import Docket
 from api.moderating.keys import ModeratorKeys
 from api.trust import active_moderators, latest_expiry
-from schemas.base import Category, Message, Severity
+from schemas.base import Category, Severity
 from schemas.canonical import Document
 from schemas.documents import (
     Envelope,
@@ -48,13 +48,8 @@ from schemas.reports import (
     Warn,
 )
 
-REPORTS: Final = "/v1/moderation/reports"
-PAGE: Final = 100
-
 _OTHERWISE: Final = "A colleague has signed something else: agree, or release it and sign anew."
 _NOT_LISTED: Final = "Your keys are not among those the operator signed for your collective."
-
-_Answer = TypeVar("_Answer", bound=Message)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -142,8 +137,9 @@ class Desk(Docket):
             envelope = Envelope.around(document, [self._keys.signature(document)])
         else:
             assert item.envelope is not None
-            asked = (_publishable(categories or first.categories), severity, month)
-            if asked != (first.categories, severity and first.severity, month and first.month):
+            wanted = categories and _publishable(categories)
+            signed = ((wanted, first.categories), (severity, first.severity), (month, first.month))
+            if any(one and one != other for one, other in signed):
                 raise CouldNotCheck(_OTHERWISE)
             envelope = self._joined(item.envelope, first, identity)
         return self.decide(ApprovalAnswer, item.id, "approve", Approval(envelope=envelope))

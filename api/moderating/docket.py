@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
-from api.client import Client
+from api.client import Client, CouldNotCheck
 from api.client.session import understood
-from api.crypto.bearers import Invitation, format_invitation
+from api.crypto.bearers import Invitation, format_invitation, parse_invitation
+from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from api.moderating.checks import Mismatch
 from schemas.base import Message, encode_base64
@@ -84,20 +85,12 @@ class Docket:
         """Return invitations for members, each with the id by which it can be ended.
 
         The line is put together here: from the instance comes only the code, and the address
-        and the root are those that she trusts herself.
+        and the root are those that she trusts herself. Raises CouldNotCheck for a malformed code.
         """
         request = InvitationRequest(count=count).model_dump(mode="json")
         response = self.client.call("POST", "/v1/moderation/invitations", json=request)
-        profile = self.client.profile
-        return [
-            (
-                one.id,
-                format_invitation(
-                    Invitation(address=profile.address, code=one.code, root=profile.root)
-                ),
-            )
-            for one in understood(InvitationAnswer, response).invitations
-        ]
+        issued = understood(InvitationAnswer, response).invitations
+        return [(one.id, self._line(one.code)) for one in issued]
 
     def end_member(self, member: str) -> None:
         """End a member's token, or an unused code, by the id that `invite` gave with it."""
@@ -110,3 +103,12 @@ class Docket:
         members = None if body is None else body.model_dump(mode="json", exclude_none=True)
         response = self.client.call("POST", f"{REPORTS}/{report}/{decision}", json=members)
         return understood(kind, response)
+
+    def _line(self, code: str) -> str:
+        profile = self.client.profile
+        line = format_invitation(Invitation(profile.address, code, profile.root))
+        try:
+            parse_invitation(line)
+        except InvalidInput:
+            raise CouldNotCheck("The instance gave a code that is none.") from None
+        return line

@@ -20,31 +20,31 @@ _bearer = HTTPBearer(auto_error=False, description="A member's or moderator's to
 
 
 async def _callers(request: Request) -> Callers:
-    return request.app.state.callers  # type: ignore[no-any-return]
+    return request.app.state.parts.callers  # type: ignore[no-any-return]
 
 
 async def _health(request: Request) -> Health:
-    return request.app.state.health  # type: ignore[no-any-return]
+    return request.app.state.parts.health  # type: ignore[no-any-return]
 
 
 async def _instance(request: Request) -> Instance:
-    return request.app.state.instance  # type: ignore[no-any-return]
+    return request.app.state.parts.instance  # type: ignore[no-any-return]
 
 
 async def _lookups(request: Request) -> Lookups:
-    return request.app.state.lookups  # type: ignore[no-any-return]
+    return request.app.state.parts.lookups  # type: ignore[no-any-return]
 
 
 async def _moderation(request: Request) -> Moderation:
-    return request.app.state.moderation  # type: ignore[no-any-return]
+    return request.app.state.parts.moderation  # type: ignore[no-any-return]
 
 
 async def _queue(request: Request) -> Queue:
-    return request.app.state.queue  # type: ignore[no-any-return]
+    return request.app.state.parts.queue  # type: ignore[no-any-return]
 
 
 async def _reports(request: Request) -> Reports:
-    return request.app.state.reports  # type: ignore[no-any-return]
+    return request.app.state.parts.reports  # type: ignore[no-any-return]
 
 
 TheCallers = Annotated[Callers, Depends(_callers)]

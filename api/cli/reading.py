@@ -1,0 +1,151 @@
+"""How reports look on a moderator's screen, in the words of PROTOCOL.md §11."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from api.moderating import Opened
+from schemas.base import Category, Severity
+from schemas.documents import ReportDocument
+from schemas.reports import ApprovalAnswer, Consent, Police, QueueItem, Status, Warn
+
+SHORT_ID = 8
+
+SEVERITIES = {
+    Severity.DANGER: "DANGER (do not meet)",
+    Severity.RISK: "RISK (take care)",
+    Severity.NUISANCE: "nuisance",
+}
+# Line ends, and the joiners without which some scripts can't be read.
+_KEPT = frozenset("\n\u200c\u200d")
+_ORDER = tuple(SEVERITIES)
+_WARN = {
+    Warn.NETWORK: "warn everyone in the network",
+    Warn.LOCAL: "warn only here, on this instance",
+    Warn.STATISTICS: "warn nobody; keep it for statistics",
+    Warn.NONE: "warn nobody; only count it",
+}
+_POLICE = {
+    Police.NEVER: "never tell the police",
+    Police.ANONYMOUS: "the police may know, without her",
+    Police.CONTACT_ME: "ask her before telling the police",
+}
+_COLUMNS = ("ID", "SEVERITY", "WAITING", "CATEGORIES", "MONTH", "STATUS", "SIGNED", "SAME REPORTER")
+
+
+def table(items: Iterable[QueueItem]) -> list[str]:
+    """Return the lines of a table of reports, danger first, without any account."""
+    ordered = sorted(items, key=lambda item: _ORDER.index(item.severity))
+    rows = [_COLUMNS, *(_row(item) for item in ordered)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def opened_lines(opened: Opened) -> list[str]:
+    """Return what a moderator reads of one report. The only place where an account is shown."""
+    item, account = opened.item, opened.account
+    flags = ", ".join(_words(flag) for flag in account.flags) or "none"
+    area = account.area.get_secret_value() if account.area else "not said"
+    lines = [
+        f"{SEVERITIES[item.severity]}: {categories_text(item.categories)}",
+        f"Report {item.id}, {_words(item.status)}, month {item.month}",
+        *(f"Reported {one.kind}: {printable(one.canonical)}" for one in opened.identifiers),
+        f"Flags: {flags}",
+        f"The reported person appeared as: {_words(account.actor)}",
+        f"Area: {printable(area)}",
+        f"The reporter allows: {consent_text(item.consent)}",
+    ]
+    if item.wait_days:
+        lines.append(f"She asks to wait {item.wait_days} days before it is published.")
+    if item.same_reporter:
+        lines.append(f"Same reporter, same number: {_short(item.same_reporter)}")
+    text = printable(account.text.get_secret_value()) or "(no account)"
+    return [
+        *lines,
+        "",
+        *(f"  {line}" for line in text.split("\n")),
+        "",
+        "Compared: all that the instance shows of it is what the reporter sealed.",
+    ]
+
+
+def changes(item: QueueItem, signed: ReportDocument) -> list[str]:
+    """Return what a colleague signed of a report, and how it differs from what was reported."""
+    reported = [one for one in item.categories if one is not Category.OTHER]
+    pairs = (
+        ("severity", SEVERITIES[item.severity], SEVERITIES[signed.severity]),
+        ("categories", categories_text(sorted(reported)), categories_text(signed.categories)),
+        ("month", item.month, signed.month),
+    )
+    changed = [f"  {name}: {was} → {now}" for name, was, now in pairs if was != now]
+    head = "A colleague has signed it, changed:" if changed else "A colleague has signed it as is."
+    return [head, *changed, f"  It would count until {signed.expires}."]
+
+
+def proposal(severity: Severity, categories: Sequence[Category], month: str) -> list[str]:
+    """Return what would be signed."""
+    return ["To be signed:", f"  {SEVERITIES[severity]}: {categories_text(categories)}, {month}"]
+
+
+def outcome(answer: ApprovalAnswer) -> str:
+    """Return one sentence about what a decision led to."""
+    if answer.status is Status.RECORDED:
+        return "Recorded. Nothing of it will be published."
+    if answer.approvals < answer.needed:
+        return f"Signed by {answer.approvals} of {answer.needed}: a colleague must sign it too."
+    return {
+        Status.APPROVED: "Approved. It is published with the next batch.",
+        Status.DISPUTED: "Disputed. It is hidden while it is reviewed.",
+        Status.REMOVED: "Retracted. It is removed.",
+    }.get(answer.status, f"Done: {_words(answer.status)}.")
+
+
+def categories_text(categories: Sequence[Category]) -> str:
+    """Return categories in words."""
+    return ", ".join(_words(one) for one in categories)
+
+
+def consent_text(consent: Consent) -> str:
+    """Return what a reporter allows, in words."""
+    research = "research may use it" if consent.research else "no research"
+    return f"{_WARN[consent.warn]}; {_POLICE[consent.police]}; {research}"
+
+
+def printable(text: str) -> str:
+    """Return `text` without what moves a cursor, or turns the direction of writing.
+
+    The account is written by anybody: an escape sequence could repaint the screen on which a
+    moderator decides.
+    """
+    text = text.replace("\r\n", "\n").replace("\t", " ")
+    return "".join(
+        "\ufffd" if unicodedata.category(c).startswith("C") and c not in _KEPT else c for c in text
+    )
+
+
+def short(report: str) -> str:
+    """Return the beginning of an id, by which it can be named."""
+    return report[:SHORT_ID]
+
+
+def _short(reports: Sequence[str]) -> str:
+    return " ".join(short(one) for one in reports)
+
+
+def _row(item: QueueItem) -> tuple[str, ...]:
+    return (
+        short(item.id),
+        SEVERITIES[item.severity],
+        "OVERDUE" if item.overdue else "",
+        categories_text(item.categories),
+        item.month,
+        _words(item.status),
+        f"{item.approvals}/{item.needed}",
+        _short(item.same_reporter),
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
