@@ -130,6 +130,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirection repeats the query
         responses=problems.DESCRIBED,
         telemetry=NO_TELEMETRY,
     )

@@ -1,22 +1,32 @@
-"""How an instance begins."""
+"""How an instance begins: anew, or from a backup. Until all is well, it has not begun."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from api.app import utc_now
+from api.crypto.bearers import Invitation, format_invitation, parse_invitation
 from api.crypto.envelopes import public_key
+from api.crypto.failures import InvalidInput
 from api.crypto.oprf import derive_key
 from api.crypto.stretching import Cost, check_cost
-from api.keyring import KeyFileError, Keyring, write_secret
+from api.errors import Conflict
+from api.keyring import KeyFileError, Keyring, private_file
+from api.services.backups import read_rows
+from api.services.health import OutdatedSchema
 from api.services.identities import Founding, Identities, first_identity, signed
 from api.services.instance import Clock
 from api.settings import Settings
 from api.store.engine import Store, open_engine
-from api.store.schema import migrate
+from api.store.schema import HEAD, migrate
+from api.trust import root_fingerprint
 from schemas.documents import Identity, Root
 
 KEY_BYTES = 32
 PRIVATE = 0o700
+WRITABLE_BY_OTHERS = 0o022
 
 
 def found(
@@ -25,13 +35,12 @@ def found(
     """Make the database, the keys, and version 1 of the identity, signed by a new root key.
 
     The root key is written to `root_file`, to be taken away. Raises Conflict where the database
-    has an identity already, KeyFileError where there are keys, InvalidInput `weak-cost`.
+    holds an instance already, KeyFileError where there are keys, InvalidInput `weak-cost` or
+    `invalid-address`, ValidationError for what no identity may hold; nothing is changed then.
     """
     check_cost(Cost(founding.argon2id.m_kib, founding.argon2id.t), founding.network)
-    if settings.keys.exists() or root_file.exists():
-        raise KeyFileError(f"{settings.keys} or {root_file} exists: an instance is founded once")
-    settings.data.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    migrate(settings.url)
+    if root_file.exists():
+        raise KeyFileError(f"{root_file} is there already: an instance is founded once")
     ring = Keyring(
         epoch=derive_key(os.urandom(KEY_BYTES), b"parasol/v1 epoch 1"),
         log=os.urandom(KEY_BYTES),
@@ -39,13 +48,72 @@ def found(
         receipt=os.urandom(KEY_BYTES),
     )
     seed = os.urandom(KEY_BYTES)
-    root = Root(keys=(public_key(seed),), threshold=1)
-    identity = first_identity(founding, ring, root, clock())
+    identity = first_identity(founding, ring, Root(keys=(public_key(seed),), threshold=1), clock())
+    _check_address(founding.address, identity)
+    with _beginning(settings) as store, _root_key(root_file, seed), ring.saving(settings.keys):
+        Identities(store, clock).found(signed(identity, [seed]))
+    return identity
+
+
+def restore(settings: Settings, rows: BinaryIO, ring: Keyring) -> int:
+    """Begin with the rows of a backup and its keys; return how many rows.
+
+    Raises Conflict and KeyFileError as `found` does, and BackupError.
+    """
+    with _beginning(settings) as store, ring.saving(settings.keys):
+        return read_rows(store, rows, ring)
+
+
+def _check_address(address: str, identity: Identity) -> None:
+    """Refuse an address that no invitation could name; raise InvalidInput `invalid-address`."""
+    line = format_invitation(Invitation(address, "0" * 43, root_fingerprint(identity.root)))
+    try:
+        named = parse_invitation(line).address
+    except InvalidInput:
+        named = None
+    if named != address:
+        raise InvalidInput("invalid-address")
+
+
+@contextmanager
+def _beginning(settings: Settings) -> Iterator[Store]:
+    """Open the database of an instance that is still to be; raise where there is one."""
+    if settings.keys.exists():
+        raise KeyFileError(f"{settings.keys} is there already: an instance is founded once")
+    try:
+        settings.data.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        mode = settings.data.stat().st_mode
+    except OSError:
+        raise KeyFileError(f"{settings.data} cannot be made") from None
+    if mode & WRITABLE_BY_OTHERS:
+        raise KeyFileError(f"{settings.data} is open to others: chmod go-w {settings.data}")
     store = Store(open_engine(settings.url))
     try:
-        Identities(store, clock).found(signed(identity, [seed]))
+        with store.read() as tx:
+            revision = tx.revision()
+        if revision is None:
+            migrate(settings.url)
+        elif revision != HEAD:
+            # Another instance's, perhaps in use: not ours to change.
+            raise OutdatedSchema
+        with store.read() as tx:
+            if not tx.backup.is_empty():
+                raise Conflict
+        yield store
     finally:
         store.close()
-    ring.save(settings.keys)
-    write_secret(root_file, seed.hex() + "\n")
-    return identity
+
+
+@contextmanager
+def _root_key(file: Path, seed: bytes) -> Iterator[None]:
+    """Write the root key; take it back where the block fails."""
+    try:
+        with private_file(file) as opened:
+            opened.write(seed.hex() + "\n")
+    except OSError:
+        raise KeyFileError(f"{file} cannot be written") from None
+    try:
+        yield
+    except BaseException:
+        file.unlink()
+        raise

@@ -1,11 +1,14 @@
 """The key files of an instance: outside the database, for its own user's eyes only."""
 
 import os
+import shutil
 import stat
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 KEY_BYTES = 32
 
@@ -34,10 +37,35 @@ class Keyring:
         return cls(**{field.name: read_key(folder / f"{field.name}.key") for field in fields(cls)})
 
     def save(self, folder: Path) -> None:
-        """Write every key to the new folder `folder`."""
-        folder.mkdir(mode=0o700, parents=True)
-        for field in fields(self):
-            write_secret(folder / f"{field.name}.key", getattr(self, field.name).hex() + "\n")
+        """Write the new folder `folder`, with every key or not at all; raise KeyFileError."""
+        try:
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        except OSError:
+            raise KeyFileError(f"{folder} cannot be written") from None
+        try:
+            for name, key in keys_of(self).items():
+                write_secret(beside / f"{name}.key", key + "\n")
+            beside.rename(folder)  # which fails where there are keys already
+            sync_folder(folder.parent)
+        except OSError:
+            raise KeyFileError(f"{folder} cannot be written, or is there already") from None
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    @contextmanager
+    def saving(self, folder: Path) -> Iterator[None]:
+        """Save the keys, and take them back where the block fails.
+
+        What they are for is done inside, last: keys without an instance are worth nothing, but
+        an instance without its keys could neither be used nor founded again.
+        """
+        self.save(folder)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
 
     def __repr__(self) -> str:
         """Show nothing."""
@@ -45,7 +73,7 @@ class Keyring:
 
 
 def read_key(path: Path) -> bytes:
-    """Return the 32 bytes that the key file `path` holds in hexadecimal."""
+    """Return the 32 bytes that the key file `path` holds in hexadecimal; raise KeyFileError."""
     try:
         refuse_if_open(path)
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
@@ -63,18 +91,44 @@ def refuse_if_open(path: Path) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
-        raise KeyFileError(f"{path} is not there") from None
+        raise KeyFileError(f"{path} is not there, or cannot be read") from None
     if mode & 0o077:
         raise KeyFileError(f"{path} is open to others: chmod go= {path}")
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write the new file `path`, mode 0600 from its first byte; never over another file."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+    """Write the new file `path`, mode 0600 from its first byte; never over another file.
+
+    Raises OSError, and then leaves nothing behind.
+    """
+    with private_file(path) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """Open the new file `path` to be written as `write_secret` does."""
+    # O_EXCL follows no link either, so nobody can choose another place for what is written.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` outlast a power cut, where the system can promise that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def rewrite_secret(path: Path, text: str) -> None:

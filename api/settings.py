@@ -4,22 +4,37 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+DRIVERS = ("postgresql+psycopg", "sqlite")
+
+
+def _database(url: SecretStr) -> SecretStr:
+    try:
+        parsed = make_url(url.get_secret_value())
+    except (ArgumentError, ValueError):  # some of which quote a part of the password
+        parsed = None
+    if parsed and parsed.drivername in DRIVERS and parsed.database not in (None, "", ":memory:"):
+        return url
+    raise ValueError("write it as postgresql+psycopg://USER:PASSWORD@HOST/NAME or sqlite:////FILE")
 
 
 class Settings(BaseSettings):
     """One instance. There is no default where a wrong guess would be unsafe."""
 
-    model_config = SettingsConfigDict(env_prefix="PARASOL_", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PARASOL_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
-    data: Path
+    data: Annotated[Path, AfterValidator(Path.absolute)]
     """The instance's folder: its keys and, unless `database_url` says otherwise, its database."""
 
-    database_url: SecretStr | None = None
-    """An SQLAlchemy URL; `postgresql+psycopg://…` for PostgreSQL."""
+    database_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
+    """An SQLAlchemy URL; `postgresql+psycopg://…` for PostgreSQL. It may hold a password."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

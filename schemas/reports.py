@@ -1,6 +1,7 @@
 """Reports and what moderators do with them (PROTOCOL.md §6)."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Self, TypeVar
@@ -26,6 +27,8 @@ from schemas.lookups import PlainIdentifier
 MOST_IDENTIFIERS = 4
 PADDING = 4_096
 BOX_OVERHEAD = 16
+MOST_PLAINTEXT = 10 * PADDING
+"""Bytes of the JSON that is sealed, so that a request with it stays below 64 KiB."""
 
 
 class Status(StrEnum):
@@ -115,13 +118,23 @@ class TokenIdentifier(Message):
     token: Key32
 
 
+AREA = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+
+
+def _area(given: SecretStr) -> SecretStr:
+    # `pattern=` does not work on secrets.
+    if not AREA.fullmatch(given.get_secret_value()):
+        raise ValueError("not an ISO 3166-2 code")
+    return given
+
+
 class Account(Message):
     """What happened, for the moderators' eyes only. It cannot be printed."""
 
     text: Annotated[SecretStr, Field(max_length=20_000)] = SecretStr("")
     flags: Annotated[tuple[Flag, ...], Field(max_length=5)] = ()
     actor: Actor = Actor.UNKNOWN
-    area: SecretStr | None = None
+    area: Annotated[SecretStr, AfterValidator(_area)] | None = None
     """ISO 3166-2."""
 
 
@@ -143,7 +156,7 @@ class SealedAccount(Message):
 
     v: Annotated[int, Field(strict=True, ge=1, le=1)]
     nonce: Nonce24
-    box: Annotated[bytes, Base64(longest=40_976), AfterValidator(_padded)]
+    box: Annotated[bytes, Base64(longest=MOST_PLAINTEXT + BOX_OVERHEAD), AfterValidator(_padded)]
     keys: Annotated[list[SealedKey], Field(min_length=1, max_length=40)]
 
     @classmethod
@@ -215,7 +228,8 @@ class SealedPlaintext(Message):
             "account": account,
             "canonical": [one.get_secret_value() for one in self.canonical],
         }
-        return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+        text = json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode()
 
 
 class ReceiptAnswer(Message):

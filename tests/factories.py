@@ -3,22 +3,29 @@
 Everything is real: the services, the keys, the signatures. Only the clock is the test's own.
 """
 
+import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from nacl.public import PrivateKey
 from pydantic import SecretStr
 
 from api.app import Parts
 from api.crypto.envelopes import entry_id, key_id, public_key, sign
+from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
+from api.errors import Refusal
 from api.founding import found
 from api.keyring import read_key
 from api.services.identities import Founding, Identities, signed
 from api.services.queue import Question
+from api.services.stretching import canonical
 from api.settings import Settings
 from api.trust import latest_expiry
 from schemas.base import Category, Severity
@@ -107,6 +114,15 @@ def submission(*numbers: int, **changes: Any) -> PlainSubmission:
         warn = changes.pop("warn")
         fields["consent"] = Consent(warn=warn, police=Police.NEVER, research=False)
     return PlainSubmission(**fields | changes)
+
+
+@contextmanager
+def refused(code: str) -> Iterator[None]:
+    """Expect the block to be refused with `code`."""
+    with pytest.raises((Refusal, InvalidInput)) as caught:
+        yield
+    assert isinstance(caught.value, Refusal | InvalidInput)
+    assert caught.value.code == code
 
 
 @dataclass
@@ -256,3 +272,31 @@ class World:
         """A plain look-up of one reserved number."""
         query = LookupQuery(identifiers=[phone(number)])
         return self.parts.lookups.answer(query, caller).results[0]
+
+    def token(self, number: int) -> bytes:
+        """The token of a reserved number."""
+        identifiers = [canonical(phone(number))]
+        evaluator = self.parts.instance.evaluator
+        return self.parts.stretching.tokens(identifiers, self.identity, evaluator)[0]
+
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Every row that is not made anew by itself, by table; bytes as base64."""
+        tables: dict[str, list[dict[str, Any]]] = {}
+        with self.parts.store.read() as tx:
+            for line in tx.backup.lines():
+                record = json.loads(line)
+                tables.setdefault(record["table"], []).append(record["row"])
+        return tables
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of one table, oldest first where they are numbered."""
+        return sorted(self.dump().get(table, []), key=lambda row: row.get("seq", 0))
+
+    @contextmanager
+    def another(self, clock: Clock | None = None) -> Iterator[Parts]:
+        """A second process over the same database."""
+        parts = Parts(self.settings, clock or self.clock)
+        try:
+            yield parts
+        finally:
+            parts.close()

@@ -4,16 +4,15 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from mnemonic import Mnemonic
 
-from api.cli import reading
-from api.client import Client, Profile, default_profile_path
+from api.cli import Plain, reading
+from api.client import Client, CouldNotCheck, Profile, Refused, default_profile_path
 from api.crypto.keyfiles import LONGEST
 from api.keyring import KeyFileError, refuse_if_open, write_secret
 from api.moderating import Desk, Docket, Mismatch, ModeratorKeys
@@ -30,7 +29,7 @@ Command = Callable[..., None]
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ID = re.compile("[0-9a-f]{4,32}")
 _WHOLE_ID = 32
-_Word = TypeVar("_Word", bound=StrEnum)
+NOT_A_MODERATOR = "You are no moderator there: has the operator signed your keys already?"
 
 profile_option = click.option(
     "--profile", "profile_path", type=_FILE, help="Your profile (or PARASOL_PROFILE)."
@@ -42,15 +41,6 @@ passphrase_option = click.option(
     "--passphrase-file", type=_FILE, help="A file that nobody else can read, instead of asking."
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask again.")
-
-
-class OneOf(click.Choice[_Word]):
-    """A choice among words of the protocol, written as they travel; click would take the names."""
-
-    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
-        """Return how `choice` is typed."""
-        del ctx
-        return str(choice)
 
 
 def with_docket(command: Command) -> Command:
@@ -95,8 +85,13 @@ def places(profile_path: Path | None, keys_path: Path | None) -> tuple[Path, Pat
 def client_of(profile_path: Path | None) -> Iterator[Client]:
     """Open her client, which notes newer identities in the profile. Raises KeyFileError."""
     path, _ = places(profile_path, None)
-    with Client(Profile.load(path), remember=lambda profile: profile.save(path)) as client:
-        yield client
+    try:
+        with Client(Profile.load(path), remember=lambda profile: profile.save(path)) as client:
+            yield client
+    except Refused as refused:
+        if refused.code == "forbidden":
+            raise CouldNotCheck(NOT_A_MODERATOR) from None
+        raise
 
 
 def unlocked(path: Path, passphrase_file: Path | None) -> ModeratorKeys:
@@ -152,9 +147,9 @@ def one_report(docket: Docket, text: str, statuses: Sequence[Status | None]) -> 
         if len(text) == _WHOLE_ID and found:
             break
     if not found:
-        raise click.ClickException("No report here that this can be done with has such an ID.")
+        raise Plain("No report here that this can be done with has such an ID.")
     if len(found) > 1:
-        raise click.ClickException("Several reports have an ID that begins so: give more of it.")
+        raise Plain("Several reports have an ID that begins so: give more of it.")
     return next(iter(found.values()))
 
 
@@ -173,7 +168,11 @@ def read_first(desk: Desk, text: str, statuses: Sequence[Status | None]) -> Queu
     """
     item = one_report(desk, text, statuses)
     try:
-        echo(reading.opened_lines(desk.open(item)))
+        opened = desk.open(item)
+        echo(reading.opened_lines(opened))
+        signed = desk.signed(opened)
+        if signed is not None:
+            echo(reading.changes(item, signed))
     except Mismatch as mismatch:
         echo(reading.table([item]))
         click.echo(f"Beware: {mismatch.reason}", err=True)

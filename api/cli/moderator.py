@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from api.cli import reading
+from api.cli import Plain, reading
+from api.cli.choices import OneOf
 from api.cli.desk import (
     LISTED,
     LIVE,
     OPEN,
-    OneOf,
     client_of,
     confirm,
     echo,
@@ -30,6 +30,7 @@ from api.cli.desk import (
     yes_option,
 )
 from api.client import join as redeem
+from api.crypto.bearers import parse_invitation
 from api.crypto.identifiers import parse_identifier
 from api.moderating import Desk, Docket, ModeratorKeys
 from schemas.base import Category, Severity
@@ -55,26 +56,28 @@ def moderator() -> None:
 
 
 @moderator.command()
-@click.argument("invitation")
+@click.argument("invitation", required=False)
 @profile_option
 @keys_option
 @passphrase_option
 def join(
-    invitation: str,
+    invitation: str | None,
     profile_path: Path | None,
     keys_path: Path | None,
     passphrase_file: Path | None,
 ) -> None:
-    """Make your keys on this device, and redeem INVITATION."""
+    """Make your keys on this device, and redeem INVITATION; without it, it is asked for."""
     profile_path, keys_path = places(profile_path, keys_path)
     for path in (profile_path, keys_path):
         if path.exists():
-            raise click.ClickException(f"{path} is there already: choose another place.")
+            raise Plain(f"{path} is there already: choose another place.")
+    line = invitation or str(click.prompt("Invitation", hide_input=True))
+    parse_invitation(line)
     passphrase = new_passphrase(passphrase_file)
     keys = ModeratorKeys.generate(secrets.token_bytes)
     write_keys(keys_path, keys, passphrase)
     try:
-        redeem(invitation, keys.prove).save(profile_path)
+        redeem(line, keys.prove).save(profile_path)
     except BaseException:
         keys_path.unlink()
         raise
@@ -113,7 +116,7 @@ def open_(desk: Desk, report_id: str) -> None:
     """Read the account of report ID, and compare it with what the instance shows."""
     opened = desk.open(one_report(desk, report_id, (*OPEN, *LIVE)))
     echo(reading.opened_lines(opened))
-    signed = desk.proposed(opened)
+    signed = desk.signed(opened)
     if signed is not None:
         echo(reading.changes(opened.item, signed))
 
@@ -146,7 +149,7 @@ def approve(
     item = opened.item
     if item.consent.warn in {Warn.STATISTICS, Warn.NONE}:
         click.echo("The reporter wants no warning: it is recorded, and not published.")
-    elif (signed := desk.proposed(opened)) is not None:
+    elif (signed := desk.signed(opened)) is not None:
         echo(reading.changes(item, signed))
     else:
         chosen = [one for one in categories or item.categories if one is not Category.OTHER]

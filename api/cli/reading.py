@@ -17,6 +17,7 @@ SEVERITIES = {
 }
 # Line ends, and the joiners without which some scripts can't be read.
 _KEPT = frozenset("\n\u200c\u200d")
+_LIVE = frozenset({Status.APPROVED, Status.PUBLISHED, Status.DISPUTED})
 _ORDER = tuple(SEVERITIES)
 _WARN = {
     Warn.NETWORK: "warn everyone in the network",
@@ -72,7 +73,7 @@ def opened_lines(opened: Opened) -> list[str]:
 
 
 def changes(item: QueueItem, signed: ReportDocument) -> list[str]:
-    """Return what a colleague signed of a report, and how it differs from what was reported."""
+    """Return what was signed of a report, and how it differs from what was reported."""
     reported = [one for one in item.categories if one is not Category.OTHER]
     pairs = (
         ("severity", SEVERITIES[item.severity], SEVERITIES[signed.severity]),
@@ -80,8 +81,9 @@ def changes(item: QueueItem, signed: ReportDocument) -> list[str]:
         ("month", item.month, signed.month),
     )
     changed = [f"  {name}: {was} → {now}" for name, was, now in pairs if was != now]
-    head = "A colleague has signed it, changed:" if changed else "A colleague has signed it as is."
-    return [head, *changed, f"  It would count until {signed.expires}."]
+    head = "It was signed" if item.status in _LIVE else "A colleague has signed it"
+    head += ", changed:" if changed else " as it was reported."
+    return [head, *changed, f"  Its last day: {signed.expires}."]
 
 
 def proposal(severity: Severity, categories: Sequence[Category], month: str) -> list[str]:

@@ -11,13 +11,14 @@ import httpx2
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from api.cli import Plain
+from api.cli.choices import OneOf
 from api.cli.worker import profile_option, read_identifier, region_option, understood
 from api.client import Client, Profile, Report, explain
 from api.client.reports import check_month
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from schemas.base import CATEGORIES, Category, Month, Severity
-from schemas.reports import MOST_IDENTIFIERS, Account, Actor, Consent, Flag, Police, Warn
+from schemas.reports import AREA, MOST_IDENTIFIERS, Account, Actor, Consent, Flag, Police, Warn
 
 MOST_CATEGORIES = 4
 LONGEST_ACCOUNT = 20_000
@@ -49,8 +50,8 @@ E = TypeVar("E", bound=StrEnum)
 @click.option("--severity", help="danger, risk or nuisance.")
 @click.option("--month", help="When, as YYYY-MM.")
 @click.option("--text-file", type=click.File(encoding="utf-8"), help="The account; - is stdin.")
-@click.option("--flag", "flags", multiple=True, type=click.Choice(list(Flag)))
-@click.option("--actor", type=click.Choice(list(Actor)), help="As what the person appeared.")
+@click.option("--flag", "flags", multiple=True, type=OneOf(Flag))
+@click.option("--actor", type=OneOf(Actor), help="As what the person appeared.")
 @click.option("--area", help="Where, as ISO 3166-2, such as GB-LND.")
 @click.option("--warn", help="Who may be warned: network, local, statistics or none.")
 @click.option("--police", help="never, anonymous or contact_me.")
@@ -209,16 +210,25 @@ def _account(
     if ask and actor is None:
         question = f"As what did the person appear ({', '.join(Actor)})"
         actor = _ask(None, _one_of(Actor), question, Actor.UNKNOWN)
+    where = _area(area or "")
     if ask and area is None:
-        area = click.prompt("Where, as ISO 3166-2, or nothing", "", show_default=False)
+        where = _ask(None, _area, "Where, as ISO 3166-2 such as GB-LND, or nothing", "")
     if len(text) > LONGEST_ACCOUNT:
         raise InvalidInput("account-too-long")
     return Account(
-        text=SecretStr(text.strip()),
+        # What a terminal passes on undecoded could not be sent.
+        text=SecretStr(text.encode(errors="replace").decode().strip()),
         flags=tuple(dict.fromkeys(flags)),
         actor=actor or Actor.UNKNOWN,
-        area=SecretStr(area.strip().upper()) if area else None,
+        area=SecretStr(where) if where else None,
     )
+
+
+def _area(text: str) -> str:
+    area = text.strip().upper()
+    if area and not AREA.fullmatch(area):
+        raise click.BadParameter("write it as GB or GB-LND")
+    return area
 
 
 def _flags(text: str) -> list[Flag]:

@@ -35,7 +35,7 @@ _INVALID: Mapping[str, str] = MappingProxyType(
         "bucket-stale": "The list that was sent is out of date.",
         "bucket-future": "The list that was sent is dated in the future.",
         "invalid-identifier": "This is not a phone number or e-mail address that can be checked.",
-        "region-missing": "Say which country the number is from, as in --region GB, or write it with +.",
+        "region-missing": "Add the country of this number, as in --region GB, or write it with +.",
         "invalid-region": "A region is a country's two letters, as in --region GB.",
         "invalid-invitation": "This is not an invitation: it is one line, ADDRESS/join#CODE.ROOT.",
         "invalid-receipt": "A receipt has 16 digits.",

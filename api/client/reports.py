@@ -17,6 +17,7 @@ from api.trust import active_moderators, latest_expiry
 from schemas.base import Category, Kind, Month, Severity
 from schemas.documents import Identity
 from schemas.reports import (
+    MOST_PLAINTEXT,
     Account,
     Consent,
     ReportRequest,
@@ -26,7 +27,6 @@ from schemas.reports import (
     TokenIdentifier,
 )
 
-MOST_PLAINTEXT: Final = 40_960
 _REQUEST_ID_BYTES: Final = 16
 
 

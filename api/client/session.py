@@ -156,7 +156,7 @@ class Session:
         try:
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Unreachable(NO_INSTANCE)
-            for piece in answer.iter_raw(64 * 1024):
+            for piece in answer.iter_bytes(64 * 1024):
                 body += piece
                 if len(body) > MOST_BYTES:
                     raise Unreachable(TOO_LARGE)

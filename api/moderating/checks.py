@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from api.client import CouldNotCheck
-from api.crypto.envelopes import entry_id, key_id, verify
+from api.crypto.envelopes import key_id, verify
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier, parse_identifier
 from api.crypto.sealing import open_box, open_box_key
@@ -121,18 +121,17 @@ def first_signed(
     return document
 
 
-def published_entry(item: QueueItem, identity: Identity, collective: str) -> bytes:
-    """Return the entry id of a report that was approved. Raises Mismatch.
+def published_report(item: QueueItem, identity: Identity, collective: str) -> ReportDocument:
+    """Return what was signed of a report that was approved. Raises Mismatch.
 
     It may have been signed in an earlier epoch, by moderators who are no longer active.
     """
     if item.envelope is None:
         raise Mismatch("The instance shows no signed report.")
-    payload_type, payload = item.envelope.payload_type, item.envelope.payload
-    if payload_type != ReportDocument.payload_type:
+    if item.envelope.payload_type != ReportDocument.payload_type:
         raise Mismatch("The signed document is no report.")
     try:
-        document = ReportDocument.decode(payload)
+        document = ReportDocument.decode(item.envelope.payload)
     except MalformedDocument:
         raise Mismatch("The signed report is malformed.") from None
     if (document.origin, document.collective) != (identity.origin, collective):
@@ -145,7 +144,7 @@ def published_entry(item: QueueItem, identity: Identity, collective: str) -> byt
         raise Mismatch("The signed report is about another identifier.")
     if not _is_signed(item.envelope, identity, collective):
         raise Mismatch("The signed report was not signed by your collective.")
-    return entry_id(payload_type, payload)
+    return document
 
 
 def first_retracted(

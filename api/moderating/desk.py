@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from api.client import Client, CouldNotCheck, Refused
-from api.crypto.envelopes import key_id
+from api.crypto.envelopes import entry_id, key_id
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from api.crypto.sealing import seal_box_key
@@ -19,7 +19,7 @@ from api.moderating.checks import (
     first_signed,
     identifiers,
     plaintext,
-    published_entry,
+    published_report,
     standing,
 )
 from api.moderating.docket import Docket
@@ -47,6 +47,8 @@ from schemas.reports import (
     StatusAnswer,
     Warn,
 )
+
+OPEN: Final = frozenset({Status.SUBMITTED, Status.IN_REVIEW})
 
 _OTHERWISE: Final = "A colleague has signed something else: agree, or release it and sign anew."
 _NOT_LISTED: Final = "Your keys are not among those the operator signed for your collective."
@@ -106,11 +108,12 @@ class Desk(Docket):
         self._reseal(item, key, identity)
         return Opened(item=item, identifiers=found, account=sealed.account)
 
-    def proposed(self, opened: Opened) -> ReportDocument | None:
-        """Return what a colleague has signed of a report in review, if one has."""
-        if opened.item.status is not Status.IN_REVIEW:
-            return None
-        return first_signed(opened.item, self._identity(), self.collective, self._clock().date())
+    def signed(self, opened: Opened) -> ReportDocument | None:
+        """Return what a colleague has signed of a report, alone or with others, if one has."""
+        item, identity = opened.item, self._identity()
+        if item.status in OPEN:
+            return first_signed(item, identity, self.collective, self._clock().date())
+        return published_report(item, identity, self.collective)
 
     def approve(
         self,
@@ -191,7 +194,8 @@ class Desk(Docket):
 
     def _retraction(self, item: QueueItem, reason: RetractReason) -> Envelope:
         identity = self._identity()
-        target = published_entry(item, identity, self.collective)
+        report = published_report(item, identity, self.collective)
+        target = entry_id(report.payload_type, report.encode())
         first = first_retracted(
             item, (target, reason), identity, self.collective, self._clock().date()
         )

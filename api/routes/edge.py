@@ -121,11 +121,11 @@ def _where(fault: BaseException) -> str:
 
 
 class _StrictRequest(Request):
-    """A request whose JSON has no double keys, no NaN, and no number of absurd length."""
+    """A request whose JSON is UTF-8, has no double keys, no NaN, and no number of absurd length."""
 
     async def json(self) -> Any:  # noqa: ANN401  (JSON)
         return json.loads(
-            await self.body(),
+            (await self.body()).decode(),  # given bytes, it would take UTF-16 and surrogates too
             object_pairs_hook=_members,
             parse_constant=_refuse,
             parse_int=_integer,

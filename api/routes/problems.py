@@ -16,6 +16,7 @@ from api.errors import (
     InvalidElement,
     InvalidIdentifier,
     InvalidRequest,
+    NotFound,
     RateLimited,
     Refusal,
     Unauthenticated,
@@ -24,7 +25,8 @@ from api.errors import (
 MEDIA_TYPE = "application/problem+json"
 
 INVALID: dict[str, type[Refusal]] = {
-    one.code: one for one in (InvalidIdentifier, InvalidElement, Unauthenticated)
+    one.code: one
+    for one in (InvalidRequest, InvalidIdentifier, InvalidElement, Unauthenticated, NotFound)
 }
 UNROUTABLE = {
     HTTPStatus.BAD_REQUEST: "invalid-request",

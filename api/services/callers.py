@@ -1,5 +1,6 @@
 """Who calls: invitations, bearer tokens, and their end (PROTOCOL.md §5)."""
 
+import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -37,16 +38,28 @@ class _Memory:
     """Who was recognised a moment ago; a revocation is felt when the moment is over."""
 
     callers: OrderedDict[bytes, tuple[float, Caller]] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, digest: bytes) -> Caller | None:
+        """Return the caller, if it was recognised a moment ago."""
         until, caller = self.callers.get(digest, (0.0, None))
         return caller if time.monotonic() < until else None
 
     def put(self, digest: bytes, caller: Caller) -> None:
-        self.callers[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)
-        self.callers.move_to_end(digest)
-        if len(self.callers) > MOST_REMEMBERED:
-            self.callers.popitem(last=False)
+        """Remember the caller for a moment."""
+        with self.lock:
+            self.callers[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)
+            self.callers.move_to_end(digest)
+            if len(self.callers) > MOST_REMEMBERED:
+                self.callers.popitem(last=False)
+
+    def drop(self, digest: bytes | None = None) -> None:
+        """Forget one caller, or all."""
+        with self.lock:
+            if digest is None:
+                self.callers.clear()
+            else:
+                self.callers.pop(digest, None)
 
 
 class Callers:
@@ -77,7 +90,7 @@ class Callers:
 
     def forget_all(self) -> None:
         """Forget who was recognised of late, so that the next question asks the database."""
-        self._memory.callers.clear()
+        self._memory.drop()
 
     def redeem(self, request: JoinRequest) -> JoinAnswer:
         """Turn a single-use code into a bearer token; raise NotFound for any other code.
@@ -117,7 +130,7 @@ class Callers:
         digest = bearer_digest(caller.bearer.get_secret_value())
         with self._store.begin() as tx:
             tx.callers.end(digest)
-        self._memory.callers.pop(digest, None)
+        self._memory.drop(digest)
 
     def end_member(self, caller: Caller, member: str) -> None:
         """End a token, or an unused code, of the caller's collective; raise NotFound."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from api.errors import Unavailable
+from api.services.identities import has_unannounced_ends
 from api.services.instance import Clock, Instance
 from api.services.queue import is_overdue
 from api.services.sealing import Shelf
@@ -45,6 +46,8 @@ class Overview:
     identity_version: int
     identity_days_left: int
     pending_moderators: int
+    unannounced: bool
+    """Whether a collective or moderator has ended who is active in the identity in force."""
     reports: tuple[Group, ...]
     bearers: dict[str, int]
     buckets: int
@@ -54,10 +57,14 @@ class Overview:
     def warnings(self) -> tuple[str, ...]:
         """What needs somebody's attention, in sentences."""
         found = []
-        if self.identity_days_left <= WARNED_FROM.days:
+        if self.identity_days_left < 0:
+            found.append("The identity has expired, and nobody can check: `parasol identity sign`.")
+        elif self.identity_days_left <= WARNED_FROM.days:
             found.append("The identity expires soon: run `parasol identity sign`.")
         if self.pending_moderators:
             found.append("Moderators wait to be announced: run `parasol identity sign`.")
+        if self.unannounced:
+            found.append("An end or revocation is not announced: run `parasol identity sign`.")
         if any(group.overdue for group in self.reports):
             found.append("Reports have waited too long for a moderator.")
         if self.sealed_hours_ago is None or self.sealed_hours_ago > SEALED_DAILY_HOURS:
@@ -90,6 +97,7 @@ class Health:
                 identity_version=identity.version,
                 identity_days_left=(as_time(identity.expires) - now).days,
                 pending_moderators=len(pending),
+                unannounced=has_unannounced_ends(tx, identity),
                 reports=tuple(
                     Group(
                         status=status,

@@ -3,17 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from api.crypto import oprf
 from api.crypto.envelopes import key_id, public_key, sign
+from api.crypto.failures import InvalidInput
 from api.crypto.ristretto import scalar
 from api.errors import Conflict, NotFound
 from api.keyring import Keyring
 from api.services.instance import Clock, to_the_hour
 from api.store.engine import Store
 from api.store.transaction import Transaction
-from api.trust import next_identity, open_identity, root_fingerprint
+from api.trust import LIFETIME, check_current, next_identity, open_identity, root_fingerprint
 from schemas.documents import (
     Argon2id,
     Collective,
@@ -26,8 +27,16 @@ from schemas.documents import (
 )
 from schemas.tables import AuditRow
 
-LIFETIME = timedelta(days=400)
 PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLine:
+    """A collective, and its moderators' ids and statuses."""
+
+    collective: str
+    status: str
+    moderators: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +98,13 @@ class Identities:
         self._clock = clock
 
     def found(self, envelope: Envelope) -> None:
-        """Keep version 1; raise Conflict where the database already has an identity."""
+        """Keep version 1; raise Conflict where the database already has an identity.
+
+        Raises InvalidInput where it is not signed by its own root keys, or not in force now.
+        """
         identity = Identity.decode(envelope.payload)
         open_identity(envelope, root_sha256=root_fingerprint(identity.root))
+        check_current(identity, self._clock())
         with self._store.begin() as tx:
             if tx.collectives.newest_version() is not None:
                 raise Conflict
@@ -121,24 +134,38 @@ class Identities:
     def accept(self, envelope: Envelope) -> Identity:
         """Put a signed identity in force, with the moderators it announces.
 
-        Raises InvalidInput `identity-refused` where it does not follow the one in force.
+        Raises InvalidInput `identity-refused` where it does not follow the one in force, or would
+        need other keys on the server; Conflict where moderators came or went since the draft.
         """
         with self._store.begin() as tx:
-            identity = next_identity(_current(tx), envelope)
+            pinned = _current(tx)
+            identity = next_identity(pinned, envelope)
+            check_current(identity, self._clock())
+            if _server_keys(identity) != _server_keys(pinned):
+                raise InvalidInput("identity-refused")
+            if not _agrees(identity.collectives, _collectives(tx, pinned)):
+                raise Conflict
             tx.collectives.add_identity(identity.version, envelope.model_dump_json())
-            for collective in identity.collectives:
-                for one in collective.moderators:
-                    if tx.collectives.set_moderator_status(one.id, PENDING, one.status):
-                        self._note(tx, collective.id, one.id, PENDING, one.status)
+            for collective, one in newcomers(pinned, identity):
+                if not tx.collectives.set_moderator_status(one.id, PENDING, one.status):
+                    raise Conflict
+                self._note(tx, collective, one.id, PENDING, one.status)
         return identity
 
-    def pending(self) -> list[tuple[str, str, bytes, bytes]]:
-        """Return collective, id, `sign` and `box` of the moderators who wait to be announced."""
+    def roster(self) -> list[RosterLine]:
+        """Return every collective with its moderators as they are, announced or not."""
         with self._store.read() as tx:
-            rows = tx.collectives.moderators()
-        return [
-            (row.collective, row.id, row.sign, row.box) for row in rows if row.status == PENDING
-        ]
+            moderators = tx.collectives.moderators()
+            return [
+                RosterLine(
+                    collective=row.id,
+                    status=row.status,
+                    moderators=tuple(
+                        (one.id, one.status) for one in moderators if one.collective == row.id
+                    ),
+                )
+                for row in tx.collectives.all()
+            ]
 
     def add_collective(self, collective: str) -> None:
         """Add a collective; raise Conflict where there is one of that id."""
@@ -147,12 +174,17 @@ class Identities:
             self._note(tx, collective, collective, None, Status.ACTIVE)
 
     def end_collective(self, collective: str, status: Status) -> int:
-        """End a collective and all its tokens; return how many tokens there were."""
+        """End a collective, its tokens and its unused invitations; return how many there were."""
         with self._store.begin() as tx:
             if not tx.collectives.set_status(collective, Status.ACTIVE, status):
                 raise NotFound
             self._note(tx, collective, collective, Status.ACTIVE, status)
-            return tx.callers.end_collective(collective)
+            ended = tx.callers.end_collective(collective)
+            for row in tx.collectives.moderators():
+                # Nobody needs to compare words with whoever would moderate nothing.
+                if (row.collective, row.status) == (collective, PENDING):
+                    _forget(tx, row.id, status)
+        return ended
 
     def end_moderator(self, moderator: str, status: Status) -> None:
         """End a moderator and her tokens at once; the next identity tells everybody else."""
@@ -164,9 +196,9 @@ class Identities:
             before, collective = row.status, row.collective
             tx.callers.end_moderator(moderator)
             if before == PENDING:
-                tx.collectives.forget_moderator(moderator)
-            else:
-                tx.collectives.set_moderator_status(moderator, before, status)
+                _forget(tx, moderator, status)
+            elif not tx.collectives.set_moderator_status(moderator, before, status):
+                raise Conflict
             self._note(tx, collective, moderator, before, status)
 
     def _note(
@@ -182,6 +214,58 @@ class Identities:
                 after=after,
             )
         )
+
+
+def newcomers(pinned: Identity, draft: Identity) -> list[tuple[str, Moderator]]:
+    """Return the moderators, with their collective, whom `draft` announces for the first time.
+
+    Whoever signs the draft compares the keys of these, and of no list that may be another by then.
+    """
+    known = {one.id for collective in pinned.collectives for one in collective.moderators}
+    return [
+        (collective.id, one)
+        for collective in draft.collectives
+        for one in collective.moderators
+        if one.id not in known
+    ]
+
+
+def has_unannounced_ends(tx: Transaction, pinned: Identity) -> bool:
+    """Tell whether somebody who is active in `pinned` is so no longer."""
+    now = _statuses(_collectives(tx, pinned))
+    return any(
+        status is Status.ACTIVE and now.get(who) is not Status.ACTIVE
+        for who, status in _statuses(pinned.collectives).items()
+    )
+
+
+def _forget(tx: Transaction, moderator: str, status: Status) -> None:
+    """Delete a pending moderator; raise Conflict if an identity announces her meanwhile."""
+    if not tx.collectives.set_moderator_status(moderator, PENDING, status):
+        raise Conflict
+    tx.collectives.forget_moderator(moderator)
+
+
+def _statuses(collectives: Sequence[Collective]) -> dict[str, Status]:
+    found = {f"c {one.id}": one.status for one in collectives}
+    found |= {f"m {who.id}": who.status for one in collectives for who in one.moderators}
+    return found
+
+
+def _server_keys(identity: Identity) -> tuple[object, ...]:
+    return (identity.epoch, identity.public_key, identity.log, identity.log_key)
+
+
+def _agrees(signed_ones: Sequence[Collective], ours: Sequence[Collective]) -> bool:
+    """Tell whether what was signed is still so; who came since the draft waits for the next.
+
+    An identity that announced somebody we have no row of could never be followed by another.
+    """
+    held = {(one.id, one.status): frozenset(one.moderators) for one in ours}
+    return all(
+        (one.id, one.status) in held and held[one.id, one.status].issuperset(one.moderators)
+        for one in signed_ones
+    )
 
 
 def _current(tx: Transaction) -> Identity:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from nacl.signing import SigningKey
 
+from api.crypto.failures import InvalidInput
 from api.crypto.oprf import KeyEvaluator
 from api.crypto.ristretto import scalar
 from api.errors import NotFound
@@ -35,7 +36,10 @@ class Instance:
         """Read the identity; raise NotFounded, or KeyFileError where the keys are not its own."""
         self._store = store
         self._keyring = keyring
-        self.evaluator = KeyEvaluator(scalar(keyring.epoch), chance)
+        try:
+            self.evaluator = KeyEvaluator(scalar(keyring.epoch), chance)
+        except InvalidInput:
+            raise KeyFileError("epoch.key does not hold a network key") from None
         with store.read() as tx:
             self._identity, self._envelope = self._read(tx)
 

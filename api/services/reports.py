@@ -35,6 +35,7 @@ from schemas.base import Kind, Severity
 from schemas.callers import Caller
 from schemas.documents import Identity
 from schemas.reports import (
+    MOST_PLAINTEXT,
     PlainSubmission,
     ReceiptAnswer,
     ReceiptQuery,
@@ -109,9 +110,9 @@ class Reports:
             if receipt_row.status is not None:
                 return StatusAnswer(status=Status(receipt_row.status))
             assert receipt_row.report is not None
-            report = tx.reports.find(receipt_row.report)
-            assert report is not None
-            return StatusAnswer(status=Status(report.status))
+            status = tx.reports.status(receipt_row.report)
+            assert status is not None
+            return StatusAnswer(status=Status(status))
 
     def withdraw(self, query: ReceiptQuery) -> StatusAnswer:
         """Take a report back, at any time; raise Conflict where it has ended otherwise."""
@@ -187,9 +188,11 @@ class Reports:
             request=request,
             canonical=[SecretStr(one.canonical) for one in identifiers],
             account=submission.account,
-        )
+        ).encode()
+        if len(plaintext) > MOST_PLAINTEXT:
+            raise InvalidRequest
         boxes = {key_id(one.sign): one.box for one in readers}
-        parts = seal_account(plaintext.encode(), boxes, self._chance)
+        parts = seal_account(plaintext, boxes, self._chance)
         return _Draft(request, SealedAccount.of(parts.nonce, parts.box, parts.keys))
 
     def _keep(

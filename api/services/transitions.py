@@ -60,8 +60,18 @@ def end(
 
 
 def take_up(tx: Transaction, now: datetime, report: ReportRow, actor: str) -> None:
-    """Begin to review a submitted report."""
-    move(tx, now, report, actor, Status.IN_REVIEW)
+    """Begin to review a submitted report, unless a colleague just did."""
+    if tx.reports.change(report, (Status.SUBMITTED,), status=Status.IN_REVIEW):
+        tx.audit.add(
+            AuditRow(
+                at=to_the_hour(now),
+                collective=report.collective,
+                subject=report.id,
+                actor=actor,
+                before=Status.SUBMITTED,
+                after=Status.IN_REVIEW,
+            )
+        )
 
 
 def send_back(

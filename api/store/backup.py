@@ -11,6 +11,8 @@ from schemas.tables import Table as Tables
 
 MADE_ANEW = frozenset({"bucket", "layout", "lease", "unsealed"})
 """What the running instance makes by itself from the rest."""
+AT_ONCE = 500
+"""Rows held in memory; PostgreSQL's driver would else hold the whole table."""
 
 
 class Backup:
@@ -23,7 +25,9 @@ class Backup:
     def lines(self) -> Iterator[str]:
         """Yield every row as a line of JSON, parents before children."""
         for table in _tables():
-            for row in self._session.execute(select(table)).mappings():
+            query = select(table).order_by(*table.primary_key.columns)
+            rows = self._session.execute(query, execution_options={"yield_per": AT_ONCE})
+            for row in rows.mappings():
                 members = {name: _written(value) for name, value in row.items()}
                 yield json.dumps({"table": table.name, "row": members}, sort_keys=True)
 

@@ -1,7 +1,8 @@
 """The pool of database connections, and transactions over it."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -14,10 +15,10 @@ from api.errors import Conflict, Unavailable
 from api.store.transaction import Transaction
 
 PRAGMAS = (
+    "busy_timeout = 10000",  # first: the next ones may have to wait for another process
     "foreign_keys = ON",
     "journal_mode = WAL",
     "synchronous = FULL",
-    "busy_timeout = 10000",
     "secure_delete = ON",  # what is deleted must not stay readable in the file
 )
 
@@ -26,10 +27,19 @@ def open_engine(url: str) -> Engine:
     """Open a pool on `url` whose errors hide the values sent, and whose SQLite is strict."""
     if url.startswith("sqlite"):
         engine = create_engine(url, hide_parameters=True)
+        _make_private(engine.url.database)
         event.listen(engine, "connect", _set_up)
         event.listen(engine, "begin", _begin)
         return engine
     return create_engine(url, hide_parameters=True, pool_pre_ping=True)
+
+
+def _make_private(file: str | None) -> None:
+    """Create the file `file` before SQLite does, which would let everybody read it."""
+    if file and file != ":memory:":
+        # What stands in the way is SQLite's to say, when it is first asked.
+        with suppress(OSError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -62,13 +72,15 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """Do all of the block's changes, or none; commit at its end."""
-        with _faults_named(), Session(self._engine) as session, session.begin():
+        # What was read stays readable after the commit: a service may answer from it.
+        session = Session(self._engine, expire_on_commit=False)
+        with faults_named(), session, session.begin():
             yield Transaction(session)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Only read; nothing waits for this."""
-        with _faults_named(), Session(self._reader) as session:
+        with faults_named(), Session(self._reader) as session:
             yield Transaction(session)
 
     def close(self) -> None:
@@ -77,7 +89,8 @@ class Store:
 
 
 @contextmanager
-def _faults_named() -> Iterator[None]:
+def faults_named() -> Iterator[None]:
+    """Turn the database's faults into refusals that say nothing of what was sent."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as fault:

@@ -1,7 +1,7 @@
 """Leases: of several processes, one does a thing."""
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, update
+from sqlmodel import Session, col, delete
 
 from schemas.tables import LeaseRow
 
@@ -14,16 +14,25 @@ class Leases:
         self._session = session
 
     def take(self, name: str, holder: str, now: int, until: int) -> bool:
-        """Take or renew the lease `name`; tell whether `holder` has it until `until`."""
-        free = (col(LeaseRow.holder) == holder) | (col(LeaseRow.until) <= now)
-        change = update(LeaseRow).where(col(LeaseRow.name) == name, free)
-        if self._session.exec(change.values(holder=holder, until=until)).rowcount:
-            return True
-        if self._session.get(LeaseRow, name) is not None:
+        """Take or renew the lease `name`; tell whether `holder` has it for some time from `now`.
+
+        The row stays locked until the transaction ends, so two holders never work at once. It is
+        written only when half its time is over: an idle instance writes next to nothing.
+        """
+        row = self._session.get(LeaseRow, name, with_for_update=True, populate_existing=True)
+        if row is None:
+            return self._first(LeaseRow(name=name, holder=holder, until=until))
+        if row.holder != holder and row.until > now:
             return False
+        if row.holder != holder or 2 * (row.until - now) < until - now:
+            row.holder, row.until = holder, until
+            self._session.flush()
+        return True
+
+    def _first(self, row: LeaseRow) -> bool:
         try:
             with self._session.begin_nested():
-                self._session.add(LeaseRow(name=name, holder=holder, until=until))
+                self._session.add(row)
         except IntegrityError:
             return False
         return True

@@ -32,6 +32,10 @@ class Reports:
         query = select(ReportRow).where(ReportRow.id == report_id).with_for_update()
         return self._session.exec(query.execution_options(populate_existing=True)).first()
 
+    def status(self, report_id: str) -> str | None:
+        """Return the status of a report, without waiting for whoever changes it."""
+        return self._session.exec(select(ReportRow.status).where(ReportRow.id == report_id)).first()
+
     def lock(self, report_ids: Iterable[str]) -> None:
         """Lock several reports in one order for all, so that no two callers wait for each other."""
         query = select(ReportRow.seq).where(col(ReportRow.id).in_(list(report_ids)))

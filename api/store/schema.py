@@ -4,11 +4,18 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
+
+from api.store.engine import faults_named
 
 HEAD = "0001"
 """The newest revision in `alembic/versions`; a test holds the two together."""
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+class UnknownSchema(Exception):  # noqa: N818
+    """The database's revision is none of ours: it belongs to a newer version, or to others."""
 
 
 def configuration(url: str) -> Config:
@@ -17,5 +24,9 @@ def configuration(url: str) -> Config:
 
 
 def migrate(url: str) -> None:
-    """Bring the database `url` to the newest revision."""
-    command.upgrade(configuration(url), "head")
+    """Bring the database `url` to the newest revision; raise UnknownSchema or Unavailable."""
+    try:
+        with faults_named():
+            command.upgrade(configuration(url), "head")
+    except CommandError:
+        raise UnknownSchema from None
