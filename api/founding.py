@@ -39,7 +39,7 @@ def found(
     `invalid-address`, ValidationError for what no identity may hold; nothing is changed then.
     """
     check_cost(Cost(founding.argon2id.m_kib, founding.argon2id.t), founding.network)
-    if root_file.exists():
+    if os.path.lexists(root_file):
         raise KeyFileError(f"{root_file} is there already: an instance is founded once")
     ring = Keyring(
         epoch=derive_key(os.urandom(KEY_BYTES), b"parasol/v1 epoch 1"),
@@ -78,9 +78,9 @@ def _check_address(address: str, identity: Identity) -> None:
 @contextmanager
 def _beginning(settings: Settings) -> Iterator[Store]:
     """Open the database of an instance that is still to be; raise where there is one."""
-    if settings.keys.exists():
-        raise KeyFileError(f"{settings.keys} is there already: an instance is founded once")
     try:
+        if settings.keys.exists():
+            raise KeyFileError(f"{settings.keys} is there already: an instance is founded once")
         settings.data.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         mode = settings.data.stat().st_mode
     except OSError:
@@ -111,7 +111,7 @@ def _root_key(file: Path, seed: bytes) -> Iterator[None]:
         with private_file(file) as opened:
             opened.write(seed.hex() + "\n")
     except OSError:
-        raise KeyFileError(f"{file} cannot be written") from None
+        raise KeyFileError(f"{file} cannot be written, or would not be private there") from None
     try:
         yield
     except BaseException:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 KEY_BYTES = 32
+OTHERS = 0o077
 
 
 class KeyFileError(Exception):
@@ -92,7 +93,7 @@ def refuse_if_open(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
         raise KeyFileError(f"{path} is not there, or cannot be read") from None
-    if mode & 0o077:
+    if mode & OTHERS:
         raise KeyFileError(f"{path} is open to others: chmod go= {path}")
 
 
@@ -112,6 +113,7 @@ def private_file(path: Path) -> Iterator[TextIO]:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            _check_private(descriptor)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -119,6 +121,12 @@ def private_file(path: Path) -> Iterator[TextIO]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _check_private(descriptor: int) -> None:
+    # A memory stick's file system often knows no modes; what is read later must be private.
+    if os.fstat(descriptor).st_mode & OTHERS:
+        raise PermissionError("no file is private there")
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from api.cli.host import data_option, identities_of, invitation_lines, parts_of
+from api.cli.host import data_option, identities_of, invitation_lines, or_say, parts_of
+from api.errors import Conflict, NotFound
 from schemas.callers import Role
 from schemas.documents import Status
 
@@ -21,8 +22,10 @@ def collective() -> None:
 @data_option
 def add(collective_id: str, data: Path) -> None:
     """Add COLLECTIVE, an id of small letters, digits and hyphens: not a name that tells."""
-    with identities_of(data) as identities:
-        identities.add_collective(checked_id(collective_id))
+    checked_id(collective_id)
+    known = f"There is, or was, a collective {collective_id}: an id is used once."
+    with identities_of(data) as identities, or_say(Conflict, known):
+        identities.add_collective(collective_id)
     click.echo(f"Added {collective_id}. Next: parasol moderator invite {collective_id}")
 
 
@@ -31,11 +34,12 @@ def add(collective_id: str, data: Path) -> None:
 @click.option("--revoke", is_flag=True, help="Its keys can no longer be trusted.")
 @data_option
 def end(collective_id: str, data: Path, *, revoke: bool) -> None:
-    """End COLLECTIVE and all its tokens at once."""
+    """End COLLECTIVE, its tokens and its unused invitations, at once."""
     status = Status.REVOKED if revoke else Status.ENDED
-    with identities_of(data) as identities:
-        tokens = identities.end_collective(collective_id, status)
-    click.echo(f"Ended {collective_id} and {tokens} tokens. Next: parasol identity sign")
+    with identities_of(data) as identities, or_say(NotFound, no_collective(collective_id)):
+        ended = identities.end_collective(collective_id, status)
+    click.echo(f"Ended {collective_id}, and tokens and invitations: {ended}.")
+    click.echo("Next: parasol identity sign")
 
 
 @collective.command(name="list")
@@ -43,12 +47,10 @@ def end(collective_id: str, data: Path, *, revoke: bool) -> None:
 def list_(data: Path) -> None:
     """Show collectives and moderators by their ids."""
     with identities_of(data) as identities:
-        for one in identities.current().collectives:
-            click.echo(f"{one.id}  {one.status}")
-            for moderator in one.moderators:
-                click.echo(f"  {moderator.id}  {moderator.status}")
-        for collective_id, moderator_id, _, _ in identities.pending():
-            click.echo(f"  {moderator_id}  pending, of {collective_id}")
+        for one in identities.roster():
+            click.echo(f"{one.collective}  {one.status}")
+            for moderator_id, moderator_status in one.moderators:
+                click.echo(f"  {moderator_id}  {moderator_status}")
 
 
 def checked_id(text: str) -> str:
@@ -59,9 +61,14 @@ def checked_id(text: str) -> str:
     return text
 
 
+def no_collective(collective_id: str) -> str:
+    """Return the sentence for an id that is no active collective's."""
+    return f"There is no active collective {collective_id}: see parasol collective list."
+
+
 def invite_moderator(collective_id: str, data: Path) -> None:
     """Print an invitation for a new moderator of `collective_id`."""
-    with parts_of(data) as parts:
+    with parts_of(data) as parts, or_say(NotFound, no_collective(collective_id)):
         issued = parts.callers.invite(collective_id, Role.MODERATOR, 1)
         click.echo(invitation_lines(parts.instance.identity, issued)[0])
     click.echo(HOW_LONG, err=True)
@@ -69,6 +76,7 @@ def invite_moderator(collective_id: str, data: Path) -> None:
 
 def end_moderator(moderator_id: str, status: str, data: Path) -> None:
     """End a moderator's tokens now; the next identity ends her keys for everybody."""
-    with identities_of(data) as identities:
+    unknown = f"There is no active moderator {moderator_id}: see parasol collective list."
+    with identities_of(data) as identities, or_say(NotFound, unknown):
         identities.end_moderator(moderator_id, Status(status))
     click.echo(f"{moderator_id} can do nothing here any more. Next: parasol identity sign")

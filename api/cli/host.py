@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from api.app import Parts, utc_now
+from api.cli import Plain
 from api.crypto.bearers import Invitation, format_invitation
-from api.keyring import refuse_if_open
+from api.errors import Unavailable
+from api.keyring import KeyFileError, refuse_if_open
+from api.services.health import check_schema
 from api.services.identities import Identities
 from api.settings import Settings
 from api.store.engine import Store, open_engine
@@ -18,6 +22,9 @@ from schemas.callers import InvitationAnswer
 from schemas.documents import Identity
 
 Command = Callable[..., Any]
+
+NO_DATABASE = "The database does not answer. Is it running, and PARASOL_DATABASE_URL right?"
+SHORTEST_PASSPHRASE = 12
 
 
 def data_option(command: Command) -> Command:
@@ -31,29 +38,51 @@ def data_option(command: Command) -> Command:
     )(command)
 
 
-def settings_for(data: Path) -> Settings:
-    """Return the settings of the instance in `data`; all else comes from the environment."""
-    return Settings(data=data)
+def settings_for(data: Path, *, new: bool = False) -> Settings:
+    """Return the settings of the instance in `data`; all else comes from the environment.
+
+    Unless a `new` one begins there, `data` is there already: SQLite would make a database anew
+    in a folder whose name was mistyped.
+    """
+    try:
+        settings = Settings(data=data)
+    except ValidationError as error:
+        raise Plain(_unfit(error)) from None
+    if not new and not settings.data.is_dir():
+        raise Plain(f"{settings.data} is not there: found an instance with `parasol init`.")
+    return settings
 
 
 @contextmanager
 def parts_of(data: Path) -> Iterator[Parts]:
     """Open an instance for one command."""
-    parts = Parts(settings_for(data))
-    try:
-        yield parts
-    finally:
-        parts.close()
+    with or_say(Unavailable, NO_DATABASE):
+        parts = Parts(settings_for(data))
+        try:
+            yield parts
+        finally:
+            parts.close()
 
 
 @contextmanager
 def identities_of(data: Path) -> Iterator[Identities]:
     """Open the identities of an instance, which need none of its keys."""
-    store = Store(open_engine(settings_for(data).url))
+    with or_say(Unavailable, NO_DATABASE):
+        store = Store(open_engine(settings_for(data).url))
+        try:
+            check_schema(store)
+            yield Identities(store, utc_now)
+        finally:
+            store.close()
+
+
+@contextmanager
+def or_say(kind: type[Exception], sentence: str) -> Iterator[None]:
+    """End the command with `sentence` where the block raises `kind`."""
     try:
-        yield Identities(store, utc_now)
-    finally:
-        store.close()
+        yield
+    except kind:
+        raise Plain(sentence) from None
 
 
 def address_of(identity: Identity) -> str:
@@ -70,9 +99,25 @@ def invitation_lines(identity: Identity, issued: InvitationAnswer) -> list[str]:
     ]
 
 
-def passphrase(file: Path | None, *, confirm: bool) -> str:
-    """Return a passphrase from `file`, which must be its owner's alone, or ask for it."""
+def passphrase(file: Path | None, *, new: bool) -> str:
+    """Return a passphrase from `file`, which must be its owner's alone, or ask for it.
+
+    Never from the command line, which other users of the host can read. A `new` one is asked for
+    twice, and is not short.
+    """
     if file is None:
-        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm))
-    refuse_if_open(file)
-    return file.read_text(encoding="utf-8").strip()
+        text = str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=new, err=True))
+    else:
+        refuse_if_open(file)
+        try:
+            text = file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeError):
+            raise KeyFileError(f"{file} cannot be read") from None
+    if new and len(text) < SHORTEST_PASSPHRASE:
+        raise click.UsageError(f"A passphrase has at least {SHORTEST_PASSPHRASE} characters.")
+    return text
+
+
+def _unfit(error: ValidationError) -> str:
+    names = (f"PARASOL_{one['loc'][0]}".upper() for one in error.errors(include_input=False))
+    return f"Not a value that can be used: {', '.join(names)}."

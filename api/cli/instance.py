@@ -2,27 +2,52 @@
 
 import json
 import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 import click
+from pydantic import ValidationError
 
-from api.cli.host import data_option, parts_of, passphrase, settings_for
+from api.cli import Plain
+from api.cli.host import NO_DATABASE, data_option, or_say, parts_of, passphrase, settings_for
+from api.crypto.failures import InvalidInput
 from api.crypto.words import fingerprint_words
+from api.errors import Conflict, Unavailable
 from api.founding import found
-from api.keyring import Keyring
+from api.founding import restore as restore_instance
+from api.keyring import KeyFileError, Keyring, private_file
 from api.server import run
-from api.services.backups import lock_keys, read_rows, unlock_keys, write_rows
-from api.services.health import check_schema
+from api.services.backups import BackupError, lock_keys, unlock_keys, write_rows
+from api.services.health import OutdatedSchema
 from api.services.identities import Founding
-from api.store.engine import Store, open_engine
+from api.store.engine import Store
+from api.store.schema import UnknownSchema
 from api.store.schema import migrate as migrate_database
 from api.trust import root_fingerprint
 from schemas.documents import Argon2id
 
 ROWS, KEYS = "database.jsonl", "keys.locked"
 PRIVATE = 0o700
+OPTIONS: Mapping[str, str] = MappingProxyType(
+    {"network": "--network", "origin": "--origin", "log": "--origin", "feed": "--address"}
+)
+UNFIT: Mapping[str, str] = MappingProxyType(
+    {
+        "weak-cost": "So cheap a cost would let a seized list be guessed: keep to the default.",
+        "excessive-cost": "No phone can pay so high a cost: keep to the default.",
+        "invalid-address": "An address is https://HOST, or http:// for localhost and .onion.",
+    }
+)
+OCCUPIED = "The database is not empty: nothing was changed. Each instance has one of its own."
+RESTORED = """\
+What was decided since the backup is undone: end again whose access was ended since, and ask for
+reports that were withdrawn since to be withdrawn again, before you serve."""
 
+COUNT = click.IntRange(min=1)
 passphrase_option = click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -35,17 +60,24 @@ passphrase_option = click.option(
 @click.option("--origin", required=True, help="This instance's host name, for ever.")
 @click.option("--address", required=True, help="Its public URL, such as https://parasol.example.")
 @click.option("--root", type=click.Path(path_type=Path), help="Where to write the root key.")
-@click.option("--m-kib", default=65536, show_default=True, help="Argon2id memory, for ever.")
-@click.option("--t", default=3, show_default=True, help="Argon2id passes, for ever.")
+@click.option(
+    "--m-kib", default=65536, show_default=True, type=COUNT, help="Argon2id memory, for ever."
+)
+@click.option("--t", default=3, show_default=True, type=COUNT, help="Argon2id passes, for ever.")
 @data_option
 def init(
     network: str, origin: str, address: str, root: Path | None, m_kib: int, t: int, data: Path
 ) -> None:
     """Found an instance: its keys, its database, and the first version of its identity."""
-    root_file = root or data / "root.key"
+    settings = settings_for(data, new=True)
+    root_file = (root or settings.data / "root.key").absolute()
     cost = Argon2id(m_kib=m_kib, t=t)
     founding = Founding(network, origin, address.rstrip("/"), cost)
-    identity = found(settings_for(data), founding, root_file)
+    with _on_an_empty_database():
+        try:
+            identity = found(settings, founding, root_file)
+        except (ValidationError, InvalidInput) as error:
+            raise Plain(_unfit(error)) from None
     fingerprint = root_fingerprint(identity.root)
     click.echo(f"Founded {origin} in network {network}. Root fingerprint:")
     click.echo(f"  {fingerprint.hex()}\n  {fingerprint_words(fingerprint)}")
@@ -58,7 +90,11 @@ def init(
 @data_option
 def migrate(data: Path) -> None:
     """Bring the database to this version's schema."""
-    migrate_database(settings_for(data).url)
+    try:
+        with or_say(Unavailable, NO_DATABASE):
+            migrate_database(settings_for(data).url)
+    except UnknownSchema:
+        raise Plain("The database is of a newer version of Parasol: install that one.") from None
     click.echo("The schema is up to date.")
 
 
@@ -69,7 +105,9 @@ def migrate(data: Path) -> None:
 def serve(host: str | None, port: int | None, data: Path) -> None:
     """Serve the instance until interrupted."""
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    run(settings_for(data).model_copy(update=chosen))
+    settings = settings_for(data).model_copy(update=chosen)
+    with or_say(Unavailable, NO_DATABASE):
+        run(settings)
 
 
 @click.command(name="run-once")
@@ -117,17 +155,16 @@ def status(data: Path, *, as_json: bool) -> None:
 @passphrase_option
 @data_option
 def backup(folder: Path, passphrase_file: Path | None, data: Path) -> None:
-    """Write a backup into the new FOLDER: the database, and apart from it the locked keys."""
-    settings = settings_for(data)
-    ring = Keyring.load(settings.keys)
-    secret = passphrase(passphrase_file, confirm=True)
-    folder.mkdir(mode=PRIVATE, parents=True)
-    with parts_of(data) as parts, (folder / ROWS).open("x", encoding="ascii") as file:
-        for line in write_rows(parts.store):
-            file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    (folder / KEYS).write_bytes(lock_keys(ring, secret, os.urandom))
+    """Write a backup into the new FOLDER: the database, and apart from it the locked keys.
+
+    The root key is in neither: keep copies of that yourself.
+    """
+    ring = Keyring.load(settings_for(data).keys)
+    if folder.exists():
+        raise Plain(f"{folder} is there already: name a new folder for each backup.")
+    locked = lock_keys(ring, passphrase(passphrase_file, new=True), os.urandom)
+    with parts_of(data) as parts, _whole_or_not_at_all(folder) as beside:
+        _write(parts.store, ring, locked, beside)
     click.echo(f"Wrote {folder / ROWS} and {folder / KEYS}. Keep the two in different places.")
 
 
@@ -136,18 +173,69 @@ def backup(folder: Path, passphrase_file: Path | None, data: Path) -> None:
 @passphrase_option
 @data_option
 def restore(folder: Path, passphrase_file: Path | None, data: Path) -> None:
-    """Restore the backup in FOLDER into a data folder that holds no instance yet."""
-    settings = settings_for(data)
-    secret = passphrase(passphrase_file, confirm=False)
-    ring = unlock_keys((folder / KEYS).read_bytes(), secret)
-    settings.data.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    migrate_database(settings.url)
-    store = Store(open_engine(settings.url))
+    """Restore the backup whose two files are in FOLDER, where there is no instance yet."""
+    settings = settings_for(data, new=True)
     try:
-        check_schema(store)
-        with (folder / ROWS).open(encoding="ascii") as file:
-            rows = read_rows(store, file)
+        locked = (folder / KEYS).read_bytes()
+        rows = (folder / ROWS).open("rb")
+    except OSError:
+        raise Plain(f"{KEYS} and {ROWS} must both be in {folder}, and readable.") from None
+    with rows:
+        ring = _unlocked(locked, passphrase(passphrase_file, new=False))
+        try:
+            with _on_an_empty_database():
+                count = restore_instance(settings, rows, ring)
+        except BackupError as error:
+            raise Plain(f"Nothing was restored: {error}.") from None
+    click.echo(f"Restored {count} rows and the keys.\n{RESTORED}")
+
+
+@contextmanager
+def _on_an_empty_database() -> Iterator[None]:
+    # Not the usual advice for an outdated schema: it may be an instance that others use.
+    occupied = or_say(Conflict, OCCUPIED), or_say(OutdatedSchema, OCCUPIED)
+    with occupied[0], occupied[1], or_say(Unavailable, NO_DATABASE):
+        yield
+
+
+def _write(store: Store, ring: Keyring, locked: bytes, folder: Path) -> None:
+    with private_file(folder / KEYS) as file:
+        file.write(locked.decode("ascii") + "\n")
+    with private_file(folder / ROWS) as file:
+        file.writelines(write_rows(store, ring))
+
+
+@contextmanager
+def _whole_or_not_at_all(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `folder` at the end; nothing stays of a failure."""
+    beside = folder.with_name(f".{folder.name}.partial")
+    try:
+        folder.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        beside.mkdir(mode=PRIVATE)
+    except OSError:
+        raise KeyFileError(f"{beside} cannot be made, or is there already") from None
+    try:
+        yield beside
+        beside.rename(folder)
+    except OSError:
+        raise KeyFileError(f"{folder} cannot be written") from None
     finally:
-        store.close()
-    ring.save(settings.keys)
-    click.echo(f"Restored {rows} rows and the keys. What was decided since the backup is lost.")
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _unlocked(locked: bytes, secret: str) -> Keyring:
+    try:
+        return unlock_keys(locked, secret)
+    except InvalidInput as error:
+        if error.code == "malformed":
+            raise Plain(f"Nothing was restored: {KEYS} is damaged.") from None
+        raise
+
+
+def _unfit(error: ValidationError | InvalidInput) -> str:
+    """Name what an instance cannot be founded with."""
+    if isinstance(error, InvalidInput):
+        return UNFIT.get(error.code, f"Something here is not valid ({error.code}).")
+    fields = {str(one["loc"][0]) for one in error.errors(include_input=False) if one["loc"]}
+    names = sorted(OPTIONS[field] for field in fields & set(OPTIONS))
+    return f"Not a value that can be used: {', '.join(names) or 'the origin'}."

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import click
 
-from api.cli.collective import HOW_LONG
-from api.cli.host import data_option, invitation_lines, parts_of
+from api.app import Parts, utc_now
+from api.cli import Plain
+from api.cli.collective import HOW_LONG, no_collective
+from api.cli.host import data_option, invitation_lines, or_say, parts_of
+from api.errors import NotFound
+from api.services.identities import Identities
 from schemas.callers import Role
 
 
@@ -20,7 +24,7 @@ def member() -> None:
 @data_option
 def invite(collective_id: str, count: int, data: Path) -> None:
     """Print invitations for new members of COLLECTIVE, each with the id that can end it."""
-    with parts_of(data) as parts:
+    with parts_of(data) as parts, or_say(NotFound, no_collective(collective_id)):
         issued = parts.callers.invite(collective_id, Role.MEMBER, count)
         lines = invitation_lines(parts.instance.identity, issued)
     for one, line in zip(issued.invitations, lines, strict=True):
@@ -39,8 +43,11 @@ def revoke(collective_id: str, member_id: str | None, data: Path, *, everyone: b
     if everyone == (member_id is not None):
         raise click.UsageError("give either an ID or --all")
     with parts_of(data) as parts:
+        _check(parts, collective_id)
         ended = parts.callers.revoke(collective_id, member_id)
-    click.echo(f"Ended: {ended}")
+    if member_id is not None and not ended:
+        raise Plain(f"{collective_id} has no token or invitation of that id.")
+    click.echo(f"Ended: {ended}. It holds within seconds.")
 
 
 @member.command(name="list")
@@ -49,5 +56,12 @@ def revoke(collective_id: str, member_id: str | None, data: Path, *, everyone: b
 def list_(collective_id: str, data: Path) -> None:
     """Show the ids of COLLECTIVE's tokens. Nothing else about anyone is known."""
     with parts_of(data) as parts:
+        _check(parts, collective_id)
         for member_id, role in parts.callers.members(collective_id):
             click.echo(f"{member_id}  {role}")
+
+
+def _check(parts: Parts, collective_id: str) -> None:
+    roster = Identities(parts.store, utc_now).roster()
+    if all(one.collective != collective_id for one in roster):
+        raise Plain(no_collective(collective_id))

@@ -61,8 +61,9 @@ def lock_keys(ring: Keyring, passphrase: str, chance: Chance) -> bytes:
 
 def unlock_keys(data: bytes, passphrase: str) -> Keyring:
     """Return the keys of a backup; raise InvalidInput `wrong-passphrase` or `malformed`."""
+    opened = unlock(data, passphrase)
     try:
-        members = json.loads(unlock(data, passphrase))
+        members = json.loads(opened)
         ring = Keyring(**{name: bytes.fromhex(key) for name, key in members.items()})
     except (ValueError, TypeError, AttributeError):
         raise InvalidInput("malformed") from None

@@ -182,7 +182,14 @@ class Callers:
         if keys is None:
             return None
         check_join(keys.sign, keys.box, code, keys.proof)
-        if tx.collectives.key_known(keys.sign, keys.box):
+        identity = self._instance.refresh(tx)
+        # Such keys the next identity could not announce, nor anybody else's after them.
+        used = {*identity.root.keys, *identity.http_keys, identity.log_key}
+        if (
+            keys.sign == keys.box
+            or not used.isdisjoint((keys.sign, keys.box))
+            or tx.collectives.key_known(keys.sign, keys.box)
+        ):
             raise Conflict
         moderator = f"m-{self._chance(8).hex()}"
         tx.collectives.add_moderator(moderator, collective, keys.sign, keys.box)

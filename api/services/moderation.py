@@ -169,6 +169,7 @@ class Moderation:
                 raise Conflict
             keys = [*sealed.keys, SealedKey(kid=reseal.kid, sealed=reseal.sealed)]
             text = sealed.model_copy(update={"keys": keys}).model_dump_json()
+            note(desk.tx, desk.now, report, desk.moderator, Status(report.status), "resealed")
             if not tx.reports.change(report, (report.status,), sealed=text):
                 raise Conflict
         return StatusAnswer(status=Status(report.status))

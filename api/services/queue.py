@@ -99,8 +99,9 @@ class Queue:
         envelope = _envelope(report.envelope)
         retraction = _envelope(report.retraction)
         pending = retraction or envelope
-        severities = (report.severity, report.published_severity)
         severity = Severity(report.severity)
+        # Of what is listed, the severity that it is listed with decides who may take it away.
+        grave = (report.published_severity or severity) == Severity.DANGER
         return QueueItem(
             id=report.id,
             status=status,
@@ -122,9 +123,7 @@ class Queue:
             approvals=(
                 len(standing_signers(pending, identity, report.collective)) if pending else 0
             ),
-            needed=signatures_needed(
-                identity, report.collective, danger=Severity.DANGER in severities
-            ),
+            needed=signatures_needed(identity, report.collective, danger=grave),
             overdue=status in OPEN and is_overdue(severity, report.submitted_at, now),
             replaces=report.replaces,
             envelope=envelope,

@@ -21,6 +21,9 @@ from schemas.callers import Caller, Role
 GUESSES_PER_MINUTE = 120
 """Wrong receipts and wrong codes of everybody together: 10^16 receipts are out of reach."""
 
+_Count = tuple[RateLimitItem, str, int]
+"""A quota, whose it is, and how much of it is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -51,16 +54,21 @@ class Quotas:
 
     def spend(self, caller: Caller, identifiers: int) -> None:
         """Count `identifiers` looked up by `caller`; raise RateLimited and count none if over."""
-        if caller.role is Role.MODERATOR:
-            wanted: list[tuple[RateLimitItem, str]] = [(self._moderator, caller.member)]
-        else:
-            wanted = [(item, caller.member) for item in self._member]
-            wanted.append((self._collective, caller.collective))
-        self._hit(wanted, identifiers)
+        self._hit(self._looking(caller, identifiers))
 
-    def file(self, caller: Caller) -> None:
-        """Count one report filed by `caller`; raise RateLimited if that is one too many."""
-        self._hit([(self._reports, caller.member)], 1)
+    def file(self, caller: Caller, identifiers: int = 0) -> None:
+        """Count one report filed by `caller`, and the `identifiers` it names in clear.
+
+        Raises RateLimited if either is too much, and counts none.
+        """
+        looked = self._looking(caller, identifiers) if identifiers else []
+        self._hit([(self._reports, caller.member, 1), *looked])
+
+    def _looking(self, caller: Caller, identifiers: int) -> list[_Count]:
+        if caller.role is Role.MODERATOR:
+            return [(self._moderator, caller.member, identifiers)]
+        own = [(item, caller.member, identifiers) for item in self._member]
+        return [*own, (self._collective, caller.collective, identifiers)]
 
     def may_guess(self, what: str) -> None:
         """Raise RateLimited where too many wrong `what` were tried of late."""
@@ -71,13 +79,17 @@ class Quotas:
         """Count a wrong `what`."""
         self._limiter.hit(self._guesses, what)
 
-    def _hit(self, wanted: Sequence[tuple[RateLimitItem, str]], cost: int) -> None:
+    def _hit(self, wanted: Sequence[_Count]) -> None:
         # All of the counts or none: a refusal must not use up another count.
         with self._lock:
-            over = [pair for pair in wanted if not self._limiter.test(*pair, cost=cost)]
+            over = [
+                (item, key)
+                for item, key, cost in wanted
+                if not self._limiter.test(item, key, cost=cost)
+            ]
             if over:
                 raise RateLimited(max(self._wait(*pair) for pair in over))
-            for item, key in wanted:
+            for item, key, cost in wanted:
                 self._limiter.hit(item, key, cost=cost)
 
     def _wait(self, item: RateLimitItem, key: str) -> int:

@@ -27,7 +27,7 @@ from api.errors import (
 from api.services.instance import Chance, Clock, Instance, to_the_hour
 from api.services.quotas import Quotas
 from api.services.stretching import Stretching, canonical
-from api.services.transitions import LIVE, OPEN, end
+from api.services.transitions import end
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import active_moderators, latest_expiry, moderators_of
@@ -95,7 +95,6 @@ class Reports:
         if not known:
             self._check(submission, identity)
             draft = self._draft(submission, identity, caller)
-            self._quotas.file(caller)
             with self._store.begin() as tx:
                 self._keep(tx, draft, caller, digest, body_digest(rk, body))
         return ReceiptAnswer(receipt=digits)
@@ -120,17 +119,17 @@ class Reports:
         now = self._clock()
         with self._store.begin() as tx:
             row = tx.receipts.find(digest)
+            report = tx.reports.find(row.report) if row and row.report else None
+            if report is not None:
+                end(tx, now, report, "reporter", Status.WITHDRAWN)
+                return StatusAnswer(status=Status.WITHDRAWN)
+            # Read again: it may have ended while we waited for its row.
+            row = tx.receipts.find(digest)
             if row is None:
                 raise self._wrong()
-            if row.status == Status.WITHDRAWN:
-                return StatusAnswer(status=Status.WITHDRAWN)
-            report = tx.reports.find(row.report) if row.report else None
-            if report is not None and report.status in (*OPEN, *LIVE):
-                end(tx, now, report, "reporter", Status.WITHDRAWN)
-            elif row.report is not None and tx.reports.unrecord(row.report):
-                forget_after = row.forget_after or f"{now:%Y-%m-%d}"
-                tx.receipts.close(row.report, Status.WITHDRAWN, forget_after, linked=False)
-            else:
+            if row.report and row.forget_after and tx.reports.unrecord(row.report):
+                tx.receipts.close(row.report, Status.WITHDRAWN, row.forget_after, linked=False)
+            elif not tx.receipts.is_closed(digest, Status.WITHDRAWN):
                 raise Conflict
         return StatusAnswer(status=Status.WITHDRAWN)
 
@@ -161,6 +160,7 @@ class Reports:
         kids = {key.kid for key in submission.sealed.keys}
         if not kids <= theirs or kids.isdisjoint(readers):
             raise Conflict
+        self._quotas.file(caller)
         fields = submission.model_dump(exclude={"sealed"})
         return _Draft(ReportRequest.model_validate(fields), submission.sealed)
 
@@ -174,7 +174,7 @@ class Reports:
         if not readers:
             raise Unavailable
         identifiers = list(dict.fromkeys(canonical(given) for given in submission.identifiers))
-        self._quotas.spend(caller, len(identifiers))
+        self._quotas.file(caller, len(identifiers))
         tokens = self._stretching.tokens(identifiers, identity, self._instance.evaluator)
         fields = submission.model_dump(exclude={"identifiers", "account"})
         request = ReportRequest(

@@ -1,11 +1,13 @@
 """The sealed list: made when it changes, never when it is read (PROTOCOL.md §3)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from api.crypto.buckets import (
+    MAX_BITS,
     Counts,
     Layout,
     bucket_index,
@@ -116,7 +118,7 @@ class Sealer:
             due |= {i for i, _, hour, day in tx.buckets.summaries() if _is_old(hour, day, now)}
             fresh = {index: self._listed(tx, index, layout, now) for index in due}
             held |= {index: len(entries) for index, entries in fresh.items()}
-            if plan_layout(sum(held.values()), self._limit) != layout:
+            if self._planned(held, layout.bits) != layout:
                 sealed = self._lay_out(tx, identity, now, generation)
             else:
                 sealed = self._put(tx, identity, layout, fresh, now, generation)
@@ -125,19 +127,32 @@ class Sealer:
 
     def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
         """Cut the list anew: the smallest layout in which every bucket fits."""
-        whole = self._listed(tx, 0, Layout(0, 0), now)
-        extra = 0
-        while True:
-            layout = plan_layout(len(whole), self._limit, extra)
-            cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
-            for entry in whole:
-                word = bucket_word(entry[0], identity.network, identity.epoch)
-                cut[bucket_index(word, layout.bits)].append(entry)
-            if max(map(len, cut.values())) <= layout.slots:
-                break
-            extra += 1
+        words = {
+            entry: bucket_word(entry[0], identity.network, identity.epoch)
+            for entry in self._listed(tx, 0, Layout(0, 0), now)
+        }
+        finest = Counter(bucket_index(word, MAX_BITS) for word in words.values())
+        layout = self._planned(finest, MAX_BITS)
+        cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
+        for entry, word in words.items():
+            cut[bucket_index(word, layout.bits)].append(entry)
         tx.buckets.lay_out(identity.epoch, layout.bits, layout.slots, generation)
         return self._put(tx, identity, layout, cut, now, generation)
+
+    def _planned(self, held: Mapping[int, int], bits: int) -> Layout:
+        """Return the smallest layout in which `held`, the entries of buckets of `bits`, fit.
+
+        One of more than `bits` is returned untried: how these cut them, `held` does not tell.
+        """
+        extra = 0
+        while True:
+            layout = plan_layout(sum(held.values()), self._limit, extra)
+            fullest: Counter[int] = Counter()
+            for index, entries in held.items():
+                fullest[index >> max(0, bits - layout.bits)] += entries
+            if layout.bits > bits or max(fullest.values(), default=0) <= layout.slots:
+                return layout
+            extra += 1
 
     def _put(
         self, tx: Transaction, identity: Identity, layout: Layout,

@@ -41,8 +41,9 @@ class Collectives:
         self._session.flush()
 
     def key_known(self, sign: bytes, box: bytes) -> bool:
-        """Tell whether either key belongs, or belonged, to a moderator."""
-        taken = (col(ModeratorRow.sign) == sign) | (col(ModeratorRow.box) == box)
+        """Tell whether either key is, or was, either key of a moderator."""
+        keys = (sign, box)
+        taken = col(ModeratorRow.sign).in_(keys) | col(ModeratorRow.box).in_(keys)
         return self._session.exec(select(ModeratorRow.id).where(taken)).first() is not None
 
     def moderators(self) -> list[ModeratorRow]:

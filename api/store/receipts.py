@@ -23,8 +23,13 @@ class Receipts:
         return True
 
     def find(self, digest: bytes) -> ReceiptRow | None:
-        """Return the receipt, by its digest."""
-        return self._session.get(ReceiptRow, digest)
+        """Return the receipt, by its digest, as it is now."""
+        return self._session.get(ReceiptRow, digest, populate_existing=True)
+
+    def is_closed(self, digest: bytes, status: str) -> bool:
+        """Tell whether `status` is the final one of the receipt's report."""
+        row = self.find(digest)
+        return row is not None and row.status == status
 
     def close(self, report: str, status: str, forget_after: str, *, linked: bool) -> None:
         """Keep but the final `status` of `report`, until the day `forget_after`.

@@ -73,7 +73,9 @@ class Server:
             headers["Authorization"] = f"Bearer {bearer}"
         return self.http.request(method, path, headers=headers, **rest)
 
-    def send(self, path: str, body: bytes, bearer: str | None = None, **headers: str) -> Any:
+    def send(
+        self, path: str, body: bytes | Iterator[bytes], bearer: str | None = None, **headers: str
+    ) -> Any:
         """POST the bytes of a body as JSON."""
         headers = {"Content-Type": "application/json"} | headers
         return self.ask("POST", path, bearer, content=body, headers=headers)
@@ -110,7 +112,9 @@ def approve_last(world: World, moderators: list[Moderator]) -> None:
 
 
 @contextmanager
-def serving(world: World, folder: Path, wait_for: str = "/readyz", **options: str) -> Iterator[Server]:
+def serving(
+    world: World, folder: Path, wait_for: str = "/readyz", **options: str
+) -> Iterator[Server]:
     """Run a server over the world's database until the block ends, then stop it by its pid."""
     port = free_port()
     folder = folder / f"server{next(_names)}"
@@ -192,9 +196,9 @@ def people(world: World) -> Cast:
     return Cast(rose, thorn, bearer_of(member), bearer_of(other))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def module_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[str]:
-    """A database like `database_url`, for all tests of a module."""
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def shared_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[str]:
+    """A database like `database_url`, for all tests of this folder."""
     if request.param == "sqlite":
         folder: Path = tmp_path_factory.mktemp("database")
         copy = shutil.copy(request.getfixturevalue("sqlite_template"), folder / "test.db")
@@ -211,29 +215,29 @@ def module_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> It
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def module_world(module_database: str, tmp_path_factory: Any) -> Iterator[World]:
-    """An instance for all tests of a module."""
-    world = found_world(tmp_path_factory.mktemp("world"), module_database)
+@pytest.fixture(scope="session")
+def shared_world(shared_database: str, tmp_path_factory: Any) -> Iterator[World]:
+    """An instance for all tests of this folder."""
+    world = found_world(tmp_path_factory.mktemp("world"), shared_database)
     yield world
     world.close()
 
 
-@pytest.fixture(scope="module")
-def cast(module_world: World) -> Cast:
-    return people(module_world)
+@pytest.fixture(scope="session")
+def cast(shared_world: World) -> Cast:
+    return people(shared_world)
 
 
-@pytest.fixture(scope="module")
-def server(module_world: World, cast: Cast, tmp_path_factory: Any) -> Iterator[Server]:  # noqa: ARG001
-    """A server for all tests of a module, on SQLite and on PostgreSQL."""
-    with serving(module_world, tmp_path_factory.mktemp("server")) as running:
+@pytest.fixture(scope="session")
+def server(shared_world: World, cast: Cast, tmp_path_factory: Any) -> Iterator[Server]:  # noqa: ARG001
+    """A server for all tests of this folder, on SQLite and on PostgreSQL."""
+    with serving(shared_world, tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
 @pytest.fixture
-def broken_world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    """An instance of a test's own, to be broken."""
+def own_world(database_url: str, tmp_path: Path) -> Iterator[World]:
+    """An instance of a test's own."""
     world = found_world(tmp_path, database_url)
     yield world
     world.close()
