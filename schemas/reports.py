@@ -108,7 +108,7 @@ class Consent(Message):
 
     warn: Warn
     police: Police
-    research: bool
+    research: Annotated[bool, Field(strict=True)]
 
 
 class TokenIdentifier(Message):

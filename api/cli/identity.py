@@ -1,6 +1,5 @@
 """`parasol identity`: who this instance is, signed by the operator's root key."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 from api.cli import Plain
 from api.cli.host import address_of, data_option, identities_of, or_say
 from api.crypto.envelopes import public_key
-from api.crypto.words import fingerprint_words
+from api.crypto.words import fingerprint_words, key_words
 from api.errors import Conflict, NotFound
 from api.keyring import read_key
 from api.services.identities import newcomers, signed
@@ -78,7 +77,7 @@ def _check_roots(pinned: Identity, seeds: Sequence[bytes]) -> None:
 def _compare(pinned: Identity, draft: Identity, *, yes: bool) -> None:
     """Let the operator compare the very keys that are about to be signed."""
     for collective, one in newcomers(pinned, draft):
-        words = fingerprint_words(hashlib.sha256(one.sign + one.box).digest())
+        words = key_words(one.sign, one.box)
         click.echo(f"new moderator {one.id} of {collective}; her device must show:")
         click.echo(f"  {words}")
         if not yes and not click.confirm("Did she read you these words?"):

@@ -32,10 +32,11 @@ from api.cli.desk import (
 from api.client import join as redeem
 from api.crypto.bearers import parse_invitation
 from api.crypto.identifiers import parse_identifier
+from api.crypto.words import key_words
 from api.moderating import Desk, Docket, ModeratorKeys
 from schemas.base import Category, Severity
 from schemas.documents import RetractReason
-from schemas.reports import RejectReason, Status, Warn
+from schemas.reports import QueueItem, RejectReason, Status, Warn
 
 PUBLISHABLE = [one for one in Category if one is not Category.OTHER]
 RETRACT_REASONS = [one for one in RetractReason if one is not RetractReason.DISPUTED]
@@ -119,6 +120,30 @@ def open_(desk: Desk, report_id: str) -> None:
     signed = desk.signed(opened)
     if signed is not None:
         echo(reading.changes(opened.item, signed))
+    if desk.excluded(opened.item):
+        click.echo("A colleague cannot read it yet: see `parasol moderator reseal`.")
+
+
+@moderator.command()
+@yes_option
+@with_desk
+def reseal(desk: Desk, *, yes: bool) -> None:
+    """Let colleagues who joined later read the reports that came before them."""
+    waiting: dict[str, list[QueueItem]] = {}
+    colleagues = {}
+    for status in (*OPEN, *LIVE):
+        for item in desk.queue(status=status):
+            for one in desk.excluded(item):
+                colleagues[one.id] = one
+                waiting.setdefault(one.id, []).append(item)
+    for name, one in colleagues.items():
+        click.echo(f"{name} cannot read {len(waiting[name])} reports. Her device must show:")
+        click.echo(f"  {key_words(one.sign, one.box)}")
+        confirm("Do you know her, and did she read you these words?", yes=yes)
+        given = sum(desk.reseal(item, one) for item in waiting[name])
+        click.echo(f"She can read {given} more.")
+    if not colleagues:
+        click.echo("Everybody can read everything.")
 
 
 @moderator.command()

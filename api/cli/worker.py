@@ -51,7 +51,7 @@ _STATUSES = {
     Status.EXPIRED: "its time is over, and it no longer warns",
     Status.RECORDED: "it was recorded, and warns nobody, as you asked",
     Status.REJECTED: "a moderator did not publish it",
-    Status.MERGED: "it became part of another report of yours",
+    Status.MERGED: "it became part of another report about the same person",
     Status.WITHDRAWN: "it was taken back",
     Status.REMOVED: "it no longer warns",
 }

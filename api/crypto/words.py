@@ -1,9 +1,16 @@
 """Fingerprints as words, to be compared by voice."""
 
+import hashlib
+
 from mnemonic import Mnemonic
 
 _COMPARED = 16
 _GROUP = 3
+
+
+def key_words(sign: bytes, box: bytes) -> str:
+    """Return the words for a moderator's two public keys, as her device and others show them."""
+    return fingerprint_words(hashlib.sha256(sign + box).digest())
 
 
 def fingerprint_words(digest: bytes) -> str:

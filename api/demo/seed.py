@@ -178,7 +178,7 @@ class Seed:
         )
 
     def _tell_later(self, warning: SyntheticWarning) -> None:
-        """What happens to a published warning at the real now; expiry comes with the round."""
+        """Let come at the real now what comes after publication; expiry comes with the round."""
         receipt = self._receipts[warning.ref]
         if warning.status is Status.DISPUTED:
             for device in self._devices[warning.collective]:

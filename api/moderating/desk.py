@@ -8,7 +8,6 @@ from typing import Final
 
 from api.client import Client, CouldNotCheck, Refused
 from api.crypto.envelopes import entry_id, key_id
-from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from api.crypto.sealing import seal_box_key
 from api.moderating.checks import (
@@ -30,6 +29,7 @@ from schemas.canonical import Document
 from schemas.documents import (
     Envelope,
     Identity,
+    Moderator,
     ReportDocument,
     ReportedIdentifier,
     Retract,
@@ -93,10 +93,7 @@ class Desk(Docket):
         return self.client.profile.collective
 
     def open(self, item: QueueItem) -> Opened:
-        """Read a report's account, and compare all that the instance shows with it.
-
-        Colleagues who joined after the report came are then enabled to read it too.
-        """
+        """Read a report's account, and compare all that the instance shows with it."""
         key = box_key(item, self._keys)
         sealed = plaintext(item, key)
         found = identifiers(sealed)
@@ -105,8 +102,30 @@ class Desk(Docket):
         identity = self._identity()
         compare_request(item, sealed.request, identity)
         compare_tokens(item, found, tokens)
-        self._reseal(item, key, identity)
         return Opened(item=item, identifiers=found, account=sealed.account)
+
+    def excluded(self, item: QueueItem) -> tuple[Moderator, ...]:
+        """Return the active colleagues who cannot read a report: they joined after it came."""
+        readers = {one.kid for one in item.sealed.keys}
+        listed = active_moderators(self._identity(), self.collective)
+        return tuple(one for one in listed if key_id(one.sign) not in readers)
+
+    def reseal(self, item: QueueItem, colleague: Moderator) -> bool:
+        """Let a colleague read a report too; tell whether she could not yet.
+
+        Only for whoever is known to be one, by her keys' words: the operator alone says who is
+        listed. Raises Mismatch where this moderator cannot read it herself.
+        """
+        key = box_key(item, self._keys)
+        sealed = Reseal(kid=key_id(colleague.sign), sealed=seal_box_key(key, colleague.box))
+        try:
+            self.decide(StatusAnswer, item.id, "reseal", sealed)
+        except Refused as refusal:
+            # Somebody else was faster, or the report has ended meanwhile.
+            if refusal.code != "conflict":
+                raise
+            return False
+        return True
 
     def signed(self, opened: Opened) -> ReportDocument | None:
         """Return what a colleague has signed of a report, alone or with others, if one has."""
@@ -218,22 +237,6 @@ class Desk(Docket):
         if any(one.keyid == self._keys.kid for one in before):
             raise CouldNotCheck("You have signed this already: a colleague must, too.")
         return Envelope.around(document, [*before, self._keys.signature(document)])
-
-    def _reseal(self, item: QueueItem, key: bytes, identity: Identity) -> None:
-        readers = {one.kid for one in item.sealed.keys}
-        for colleague in active_moderators(identity, self.collective):
-            kid = key_id(colleague.sign)
-            if kid in readers:
-                continue
-            try:
-                reseal = Reseal(kid=kid, sealed=seal_box_key(key, colleague.box))
-                self.decide(StatusAnswer, item.id, "reseal", reseal)
-            except InvalidInput:
-                continue  # her key is none: that must not keep the others from reading
-            except Refused as refusal:
-                # Somebody else was faster, or the report has ended meanwhile.
-                if refusal.code != "conflict":
-                    raise
 
 
 def _publishable(categories: Sequence[Category]) -> tuple[Category, ...]:

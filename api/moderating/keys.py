@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Annotated, Self
 
 from nacl.bindings import crypto_scalarmult_base
@@ -12,7 +11,7 @@ from api.crypto import keyfiles
 from api.crypto.envelopes import key_id, public_key, sign
 from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
-from api.crypto.words import fingerprint_words
+from api.crypto.words import key_words
 from schemas.base import Key32, Message, encode_base64
 from schemas.callers import JoinKeys
 from schemas.canonical import Document
@@ -81,7 +80,7 @@ class ModeratorKeys:
     @property
     def words(self) -> str:
         """The fingerprint of both public keys, which the operator compares before signing."""
-        return fingerprint_words(sha256(self.public_sign + self.public_box).digest())
+        return key_words(self.public_sign, self.public_box)
 
     def prove(self, code: str) -> JoinKeys:
         """Return her public keys, and the proof with which she redeems `code` (PROTOCOL.md §5)."""

@@ -124,12 +124,17 @@ class _StrictRequest(Request):
     """A request whose JSON is UTF-8, has no double keys, no NaN, and no number of absurd length."""
 
     async def json(self) -> Any:  # noqa: ANN401  (JSON)
-        return json.loads(
-            (await self.body()).decode(),  # given bytes, it would take UTF-16 and surrogates too
+        text = (await self.body()).decode()
+        read = json.loads(
+            text,  # given bytes, it would take UTF-16 and surrogates too
             object_pairs_hook=_members,
             parse_constant=_refuse,
             parse_int=_integer,
         )
+        if "\\u" in text:
+            # An escape can spell half a character, which nothing behind here could write down.
+            json.dumps(read, ensure_ascii=False).encode()
+        return read
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,9 @@ async def network(lookups: TheLookups) -> NetworkInfo:
 
 @router.get("/identity", response_model_exclude_none=True)
 def identity(
-    instance: TheInstance, _: Member, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+    instance: TheInstance,
+    _: Member,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Envelope:
     return instance.envelope(version)
 

@@ -25,6 +25,11 @@ def to_the_hour(moment: datetime) -> int:
     return int(moment.timestamp()) // 3600 * 3600
 
 
+def hour_from(moment: datetime) -> int:
+    """Return Unix seconds, the next whole hour: never earlier than `moment`."""
+    return -(-int(moment.timestamp()) // 3600) * 3600
+
+
 class NotFounded(Exception):  # noqa: N818
     """There is no identity yet: `parasol init` was not run on this database."""
 

@@ -8,7 +8,7 @@ from api.crypto.envelopes import entry_id, key_id
 from api.crypto.failures import InvalidInput
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from api.services.callers import moderating
-from api.services.instance import Clock, Instance
+from api.services.instance import Clock, Instance, to_the_hour
 from api.services.transitions import LIVE, OPEN, end, move, note, send_back, take_up
 from api.store.engine import Store
 from api.store.transaction import Transaction
@@ -220,7 +220,7 @@ class Moderation:
             raise Conflict
         delay = 0 if document.severity is Severity.DANGER else self._delay()
         values |= {
-            "publish_at": max(int(desk.now.timestamp()) + delay, report.not_before),
+            "publish_at": max(to_the_hour(desk.now) + delay, report.not_before),
             "published_severity": document.severity,
             "published_month": document.month,
             "expires": document.expires,

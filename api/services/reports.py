@@ -1,7 +1,7 @@
 """Filing a report, following it, withdrawing it (PROTOCOL.md §6)."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
@@ -24,7 +24,7 @@ from api.errors import (
     StaleEpoch,
     Unavailable,
 )
-from api.services.instance import Chance, Clock, Instance, to_the_hour
+from api.services.instance import Chance, Clock, Instance, hour_from, to_the_hour
 from api.services.quotas import Quotas
 from api.services.stretching import Stretching, canonical
 from api.services.transitions import end
@@ -223,7 +223,7 @@ class Reports:
             request_id=request.request_id,
             sealed=draft.sealed.model_dump_json(),
             submitted_at=to_the_hour(now),
-            not_before=int((now + timedelta(days=request.wait_days)).timestamp()),
+            not_before=_not_before(now, request.wait_days),
             expires=f"{latest_expiry(request.month, request.severity)}",
         )
         tx.reports.add(
@@ -254,3 +254,8 @@ class Reports:
     def _wrong(self) -> NotFound:
         self._quotas.guessed("receipt")
         return NotFound()
+
+
+def _not_before(now: datetime, wait_days: int) -> int:
+    # Without waiting days it would be the time of submission: that is kept to the hour only.
+    return hour_from(now + timedelta(days=wait_days)) if wait_days else to_the_hour(now)

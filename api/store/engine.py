@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
@@ -93,8 +93,8 @@ def faults_named() -> Iterator[None]:
     """Turn the database's faults into refusals that say nothing of what was sent."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as fault:
-        raise Unavailable from fault
     except IntegrityError as race:
         # Whoever came first did the same thing; what it was about is in no message.
         raise Conflict from race
+    except (DBAPIError, PoolTimeoutError) as fault:
+        raise Unavailable from fault

@@ -451,12 +451,15 @@ def test_only_keys_that_the_operator_signed_decide(
 # Colleagues
 
 
-def test_a_colleague_who_joined_later_can_read_it_from_then_on(
+def test_a_colleague_who_joined_later_is_let_in_by_name_only(
     desk: Desk, instance: Instance
 ) -> None:
     instance.identity = identity(moderator("m-3", THIRD))
     reported = item()
     desk.open(reported)
+    assert instance.sent == []  # reading gives nobody else anything
+    (colleague,) = desk.excluded(reported)
+    assert desk.reseal(reported, colleague)
     ((path, body),) = instance.sent
     assert path == f"/v1/moderation/reports/{reported.id}/reseal"
     assert body["kid"] == THIRD.kid
@@ -470,14 +473,14 @@ def test_a_colleague_who_has_ended_is_given_nothing(
     status: Standing, desk: Desk, instance: Instance
 ) -> None:
     instance.identity = identity(moderator("m-3", THIRD, status))
-    desk.open(item())
-    assert instance.sent == []
+    assert desk.excluded(item()) == ()
 
 
 def test_a_colleague_who_can_read_it_already_stops_nothing(desk: Desk, instance: Instance) -> None:
     instance.identity = identity(moderator("m-3", THIRD))
     instance.refusals["reseal"] = "conflict"
-    assert desk.open(item()).identifiers == (NUMBER,)
+    (colleague,) = desk.excluded(item())
+    assert not desk.reseal(item(), colleague)
 
 
 # Approving
