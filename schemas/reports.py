@@ -270,7 +270,8 @@ class QueueItem(Message):
     overdue: bool
     """A danger report that has waited over 24 hours, any other over 7 days."""
     replaces: Key32 | None = None
-    """After a dispute: the entry that the new signed report must name."""
+    """After a dispute: the entry that the new signed report must name, which is `former`'s."""
+    former: Envelope | None = None
     envelope: Envelope | None = None
     retraction: Envelope | None = None
 

@@ -123,8 +123,8 @@ class ReportRow(Table, table=True):
     """The entry id of `envelope` (§7)."""
     retraction: str | None = Field(default=None, repr=False)
     """The signed retraction or dispute, from its first signature on."""
-    replaces: bytes | None = Field(default=None, sa_type=LargeBinary(32))
-    """The entry that a report released from a dispute must replace."""
+    former: str | None = Field(default=None, repr=False)
+    """The signed report that the next one replaces, after a dispute."""
 
 
 class IdentifierRow(Table, table=True):

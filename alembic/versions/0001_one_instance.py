@@ -164,7 +164,7 @@ def upgrade() -> None:
         sa.Column("envelope", sa.String(), nullable=True),
         sa.Column("entry", sa.LargeBinary(length=32), nullable=True),
         sa.Column("retraction", sa.String(), nullable=True),
-        sa.Column("replaces", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("former", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["collective"], ["collective.id"], name=op.f("fk_report_collective_collective")
         ),

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Final
 
 from api.client import CouldNotCheck
-from api.crypto.envelopes import key_id, verify
+from api.crypto.envelopes import entry_id, key_id, verify
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier, parse_identifier
 from api.crypto.sealing import open_box, open_box_key
@@ -121,17 +121,19 @@ def first_signed(
     return document
 
 
-def published_report(item: QueueItem, identity: Identity, collective: str) -> ReportDocument:
-    """Return what was signed of a report that was approved. Raises Mismatch.
+def published_report(
+    item: QueueItem, envelope: Envelope | None, identity: Identity, collective: str
+) -> ReportDocument:
+    """Return what was signed, in `envelope`, of a report that was approved. Raises Mismatch.
 
     It may have been signed in an earlier epoch, by moderators who are no longer active.
     """
-    if item.envelope is None:
+    if envelope is None:
         raise Mismatch("The instance shows no signed report.")
-    if item.envelope.payload_type != ReportDocument.payload_type:
+    if envelope.payload_type != ReportDocument.payload_type:
         raise Mismatch("The signed document is no report.")
     try:
-        document = ReportDocument.decode(item.envelope.payload)
+        document = ReportDocument.decode(envelope.payload)
     except MalformedDocument:
         raise Mismatch("The signed report is malformed.") from None
     if (document.origin, document.collective) != (identity.origin, collective):
@@ -142,9 +144,21 @@ def published_report(item: QueueItem, identity: Identity, collective: str) -> Re
         signed, shown = [(kind, b"") for kind, _ in signed], [(kind, b"") for kind, _ in shown]
     if signed != shown:
         raise Mismatch("The signed report is about another identifier.")
-    if not _is_signed(item.envelope, identity, collective):
+    if not _is_signed(envelope, identity, collective):
         raise Mismatch("The signed report was not signed by your collective.")
     return document
+
+
+def check_replaced(item: QueueItem, identity: Identity, collective: str) -> None:
+    """Accept the entry that a report released from a dispute replaces. Raises Mismatch.
+
+    Else an instance could have another warning of the collective taken away by a signature.
+    """
+    if item.replaces is None:
+        return
+    former = published_report(item, item.former, identity, collective)
+    if entry_id(former.payload_type, former.encode()) != item.replaces:
+        raise Mismatch("The instance asks to replace another report than the former one.")
 
 
 def first_retracted(

@@ -12,6 +12,7 @@ from api.crypto.identifiers import Identifier
 from api.crypto.sealing import seal_box_key
 from api.moderating.checks import (
     box_key,
+    check_replaced,
     compare_request,
     compare_tokens,
     first_retracted,
@@ -132,7 +133,7 @@ class Desk(Docket):
         item, identity = opened.item, self._identity()
         if item.status in OPEN:
             return first_signed(item, identity, self.collective, self._clock().date())
-        return published_report(item, identity, self.collective)
+        return published_report(item, item.envelope, identity, self.collective)
 
     def approve(
         self,
@@ -151,6 +152,7 @@ class Desk(Docket):
         if item.consent.warn in {Warn.STATISTICS, Warn.NONE}:
             return self.decide(ApprovalAnswer, item.id, "approve", Approval())
         identity = self._identity()
+        check_replaced(item, identity, self.collective)
         first = first_signed(item, identity, self.collective, self._clock().date())
         if first is None:
             if item.epoch != identity.epoch:
@@ -213,7 +215,7 @@ class Desk(Docket):
 
     def _retraction(self, item: QueueItem, reason: RetractReason) -> Envelope:
         identity = self._identity()
-        report = published_report(item, identity, self.collective)
+        report = published_report(item, item.envelope, identity, self.collective)
         target = entry_id(report.payload_type, report.encode())
         first = first_retracted(
             item, (target, reason), identity, self.collective, self._clock().date()

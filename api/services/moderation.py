@@ -9,7 +9,7 @@ from api.crypto.failures import InvalidInput
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from api.services.callers import moderating
 from api.services.instance import Clock, Instance, to_the_hour
-from api.services.transitions import LIVE, OPEN, end, move, note, send_back, take_up
+from api.services.transitions import LIVE, OPEN, end, move, note, replaced, send_back, take_up
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import (
@@ -142,7 +142,7 @@ class Moderation:
             desk = self._desk(tx, caller)
             report = self._find(desk, report_id, (*OPEN, *LIVE))
             if report.status == Status.DISPUTED:
-                send_back(tx, desk.now, report, desk.moderator, replaces=report.entry)
+                send_back(tx, desk.now, report, desk.moderator, former=report.envelope)
                 return StatusAnswer(status=Status.IN_REVIEW)
             if report.status in LISTED and report.retraction is not None:
                 pending: dict[str, None] = {"retraction": None}
@@ -234,7 +234,7 @@ class Moderation:
             raise InvalidInput("not-yours")
         held = [(one.kind, one.token) for one in desk.tx.reports.identifiers(report)]
         named = [(one.kind, one.token) for one in document.identifiers]
-        if named != held or document.replaces != report.replaces:
+        if named != held or document.replaces != replaced(report):
             raise InvalidInput("malformed")
         if desk.tx.reports.has_entry(
             entry_id(ReportDocument.payload_type, document.encode()), report

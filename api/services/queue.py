@@ -8,7 +8,7 @@ from api.crypto.ristretto import element
 from api.errors import Forbidden
 from api.services.callers import moderating
 from api.services.instance import Clock, Instance
-from api.services.transitions import OPEN, take_up
+from api.services.transitions import OPEN, replaced, take_up
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import active_moderators, signatures_needed, standing_signers
@@ -125,7 +125,8 @@ class Queue:
             ),
             needed=signatures_needed(identity, report.collective, danger=grave),
             overdue=status in OPEN and is_overdue(severity, report.submitted_at, now),
-            replaces=report.replaces,
+            replaces=replaced(report),
+            former=_envelope(report.former),
             envelope=envelope,
             retraction=retraction,
         )

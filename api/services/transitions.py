@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from api.crypto.envelopes import entry_id
 from api.errors import Conflict
 from api.services.instance import to_the_hour
 from api.store.transaction import Transaction
 from api.trust import latest_expiry
 from schemas.base import Severity
+from schemas.documents import Envelope
 from schemas.reports import Status
 from schemas.tables import AuditRow, ReportRow
 
@@ -75,11 +77,11 @@ def take_up(tx: Transaction, now: datetime, report: ReportRow, actor: str) -> No
 
 
 def send_back(
-    tx: Transaction, now: datetime, report: ReportRow, actor: str, replaces: bytes | None = None
+    tx: Transaction, now: datetime, report: ReportRow, actor: str, former: str | None = None
 ) -> None:
     """Begin the review of a live report anew, without any of its signatures.
 
-    `replaces` is the entry that the next signed report must name, if the old one was published.
+    `former` is the signed report that the next one must replace, if it was published.
     """
     tx.reports.set_live(report, live=False)
     reset: dict[str, object] = {
@@ -89,9 +91,17 @@ def send_back(
         "published_month": None,
         "expires": f"{latest_expiry(report.month, Severity(report.severity))}",
     }
-    if replaces is not None:
-        reset["replaces"] = replaces
+    if former is not None:
+        reset["former"] = former
     for name in ("envelope", "retraction"):
         if getattr(report, name) is not None:
             reset[name] = None
     move(tx, now, report, actor, Status.IN_REVIEW, reset)
+
+
+def replaced(report: ReportRow) -> bytes | None:
+    """Return the id of the entry that the next signed report must replace, if there is one."""
+    if report.former is None:
+        return None
+    former = Envelope.model_validate_json(report.former)
+    return entry_id(former.payload_type, former.payload)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.crypto.bearers import bearer_letter, new_bearer
+from api.services.identities import newcomers
 from schemas.base import Severity
 from schemas.callers import Role
 from schemas.documents import RetractReason
@@ -59,7 +60,9 @@ class Stage:
 
     def pending(self) -> str:
         """One who waits: the next identity announces her, and then it is another."""
-        if not any(collective == "rose" for collective, *_ in self.world.identities.pending()):
+        draft = self.world.identities.draft()
+        waiting = newcomers(self.world.identity, draft)
+        if all(collective != "rose" for collective, _ in waiting):
             self.waiting = self.world.join("rose").bearer
         return self.waiting
 

@@ -504,9 +504,37 @@ def test_what_she_chooses_is_signed(desk: Desk, instance: Instance) -> None:
     assert report.expires == "2031-09-30"
 
 
+def replacing(former: Envelope | None, replaces: bytes | None = None) -> QueueItem:
+    """A report that was released from a dispute."""
+    if former is not None and replaces is None:
+        replaces = entry_id(former.payload_type, former.payload)
+    return item(shown={"replaces": replaces, "former": former})
+
+
 def test_a_disputed_report_names_the_entry_it_replaces(desk: Desk, instance: Instance) -> None:
-    desk.approve(desk.open(item(shown={"replaces": bytes(32)})))
-    assert ReportDocument.decode(instance.envelope.payload).replaces == bytes(32)
+    released = replacing(signed(SECOND, document(item())))
+    desk.approve(desk.open(released))
+    assert ReportDocument.decode(instance.envelope.payload).replaces == released.replaces
+
+
+@pytest.mark.parametrize(
+    "released",
+    [
+        replacing(None, bytes(32)),
+        replacing(signed(SECOND, document(item())), bytes(32)),
+        replacing(signed(SECOND, document(item(OTHER_NUMBER)))),
+        replacing(signed(SECOND, document(item(), collective="iris"))),
+        replacing(signed(STRANGER, document(item()))),
+    ],
+    ids=["nothing", "another entry", "another identifier", "another collective", "a stranger's"],
+)
+def test_a_signature_never_takes_another_warning_away(
+    released: QueueItem, desk: Desk, instance: Instance
+) -> None:
+    opened = desk.open(released)
+    with pytest.raises(Mismatch):
+        desk.approve(opened)
+    assert instance.sent == []
 
 
 def test_other_is_not_published(desk: Desk, instance: Instance) -> None:
@@ -564,7 +592,9 @@ def test_a_first_approval_of_something_else_is_not_signed(
 
 
 def test_a_first_approval_must_replace_what_is_disputed(desk: Desk, instance: Instance) -> None:
-    shown = awaiting().model_copy(update={"replaces": bytes(32)})
+    former = signed(SECOND, document(item(), rid="aa" * 16))
+    replaces = entry_id(former.payload_type, former.payload)
+    shown = awaiting().model_copy(update={"replaces": replaces, "former": former})
     refused_first(desk, instance, shown, "replaces another")
 
 
