@@ -143,15 +143,16 @@ def signers(envelope: Envelope, identity: Identity, collective: str) -> frozense
 
 
 def standing_signers(envelope: Envelope, identity: Identity, collective: str) -> frozenset[str]:
-    """Return the ids of those whose signatures still count; others, once good, are passed over."""
-    standing: frozenset[str] = frozenset()
-    for signature in envelope.signatures:
-        alone = envelope.model_copy(update={"signatures": (signature,)})
-        try:
-            standing |= signers(alone, identity, collective)
-        except InvalidInput:
-            continue
-    return standing
+    """Return the ids of the active moderators who signed; other signatures are passed over."""
+    return _signed_by(envelope, active_moderators(identity, collective))
+
+
+def unrevoked_signers(envelope: Envelope, identity: Identity, collective: str) -> frozenset[str]:
+    """Return the ids of those who signed and whose keys were never revoked, active or not."""
+    if any(one.id == collective and one.status is Status.REVOKED for one in identity.collectives):
+        return frozenset()
+    theirs = moderators_of(identity, collective)
+    return _signed_by(envelope, [one for one in theirs if one.status is not Status.REVOKED])
 
 
 def moderators_of(identity: Identity, collective: str) -> tuple[Moderator, ...]:
@@ -259,6 +260,16 @@ def _is_signed(envelope: Envelope, root: Root) -> bool:
         if key is not None and _holds(envelope, key, signature.sig):
             signed.add(key)
     return len(signed) >= root.threshold
+
+
+def _signed_by(envelope: Envelope, moderators: Sequence[Moderator]) -> frozenset[str]:
+    signed = {signature.keyid: signature.sig for signature in envelope.signatures}
+    return frozenset(
+        one.id
+        for one in moderators
+        if (signature := signed.get(key_id(one.sign))) is not None
+        and _holds(envelope, one.sign, signature)
+    )
 
 
 def _holds(envelope: Envelope, key: bytes, signature: bytes) -> bool:

@@ -12,9 +12,19 @@ from api.crypto.ristretto import scalar
 from api.errors import Conflict, NotFound
 from api.keyring import Keyring
 from api.services.instance import Clock, to_the_hour
+from api.services.transitions import send_back
 from api.store.engine import Store
 from api.store.transaction import Transaction
-from api.trust import LIFETIME, check_current, next_identity, open_identity, root_fingerprint
+from api.trust import (
+    LIFETIME,
+    check_current,
+    next_identity,
+    open_identity,
+    root_fingerprint,
+    signatures_needed,
+    unrevoked_signers,
+)
+from schemas.base import Severity
 from schemas.documents import (
     Argon2id,
     Collective,
@@ -150,7 +160,19 @@ class Identities:
                 if not tx.collectives.set_moderator_status(one.id, PENDING, one.status):
                     raise Conflict
                 self._note(tx, collective, one.id, PENDING, one.status)
+            for collective in _revoked(pinned, identity):
+                self._hold(tx, identity, collective)
         return identity
+
+    def _hold(self, tx: Transaction, identity: Identity, collective: str) -> None:
+        """Send back to review what a revoked key is needed for (PROTOCOL.md §7)."""
+        for report in tx.reports.published(collective):
+            assert report.envelope is not None
+            envelope = Envelope.model_validate_json(report.envelope)
+            grave = report.published_severity == Severity.DANGER
+            needed = signatures_needed(identity, collective, danger=grave)
+            if len(unrevoked_signers(envelope, identity, collective)) < needed:
+                send_back(tx, self._clock(), report, "operator", former=report.envelope)
 
     def roster(self) -> list[RosterLine]:
         """Return every collective with its moderators as they are, announced or not."""
@@ -227,6 +249,17 @@ def newcomers(pinned: Identity, draft: Identity) -> list[tuple[str, Moderator]]:
         for collective in draft.collectives
         for one in collective.moderators
         if one.id not in known
+    ]
+
+
+def _revoked(pinned: Identity, following: Identity) -> list[str]:
+    """Return the collectives which `following` revokes, or of which it revokes a moderator."""
+    was, now = _statuses(pinned.collectives), _statuses(following.collectives)
+    revoked = {who for who, status in now.items() if status is Status.REVOKED != was.get(who)}
+    return [
+        one.id
+        for one in following.collectives
+        if not revoked.isdisjoint((f"c {one.id}", *(f"m {who.id}" for who in one.moderators)))
     ]
 
 

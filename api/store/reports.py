@@ -137,6 +137,13 @@ class Reports:
         )
         return list(self._session.exec(query.order_by(col(ReportRow.rank), col(ReportRow.seq))))
 
+    def published(self, collective: str) -> list[ReportRow]:
+        """Return the published reports of `collective`, locked until the transaction ends."""
+        query = select(ReportRow).where(
+            ReportRow.collective == collective, ReportRow.status == "published"
+        )
+        return list(self._session.exec(query.order_by(col(ReportRow.seq)).with_for_update()))
+
     def expired(self, today: str) -> list[ReportRow]:
         """Return the reports whose last day is over, whatever their status."""
         query = select(ReportRow).where(col(ReportRow.expires) < today)

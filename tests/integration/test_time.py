@@ -33,11 +33,15 @@ def approved(world: World, *moderators: Moderator, **fields: Any) -> str:
     return receipt
 
 
-def revoke(world: World, moderator: Moderator) -> None:
+def end(world: World, moderator: Moderator, status: Standing) -> None:
     identifier = world.caller(moderator).moderator
     assert identifier is not None
-    world.identities.end_moderator(identifier, Standing.REVOKED)
+    world.identities.end_moderator(identifier, status)
     world.sign_identity()
+
+
+def revoke(world: World, moderator: Moderator) -> None:
+    end(world, moderator, Standing.REVOKED)
 
 
 # ---- Publication ----
@@ -137,10 +141,48 @@ def test_what_was_published_stays_when_a_signer_ends(world: World) -> None:
     first, second, _ = world.collective("rose", 3)
     receipt = approved(world, first, second)
     world.round()
-    revoke(world, second)
+    end(world, second, Standing.ENDED)
     world.clock.pass_(days=1)
     world.round()
     assert world.status(receipt) is Status.PUBLISHED
+
+
+def test_what_a_revoked_key_was_needed_for_goes_back_to_review(world: World) -> None:
+    first, second, third = world.collective("rose", 3)
+    receipt = approved(world, first, second)
+    world.round()
+    (published,) = world.queue(first, Status.PUBLISHED)
+    end(world, second, Standing.REVOKED)
+    world.round()
+    assert world.status(receipt) is Status.IN_REVIEW
+    assert not world.look_up(113, world.caller(first)).match
+    again = world.item(third)
+    assert again.former == published.envelope
+    world.approve(again, first, third)
+    world.round()
+    assert world.status(receipt) is Status.PUBLISHED
+
+
+def test_what_enough_others_signed_stays_when_a_key_is_revoked(world: World) -> None:
+    first, second = world.collective("rose", 2)
+    receipt = approved(world, first, second)
+    world.round()
+    # Of two active moderators one is left, and hers alone is enough from then on.
+    end(world, second, Standing.REVOKED)
+    world.round()
+    assert world.status(receipt) is Status.PUBLISHED
+
+
+def test_nothing_of_a_revoked_collective_warns_any_more(world: World) -> None:
+    first, second = world.collective("rose", 2)
+    reader = world.collective("iris", 1)[0]
+    receipt = approved(world, first, second)
+    world.round()
+    world.identities.end_collective("rose", Standing.REVOKED)
+    world.sign_identity()
+    world.round()
+    assert world.status(receipt) is Status.IN_REVIEW
+    assert not world.look_up(113, world.caller(reader)).match
 
 
 # ---- Expiry ----
