@@ -105,10 +105,12 @@ class Parts:
 
     def close(self) -> None:
         """Give back the lease, the pool and the connections."""
-        with contextlib.suppress(Refusal):
-            self.timekeeper.stop()
-        self.stretching.close()
-        self.store.close()
+        try:
+            with contextlib.suppress(Refusal):
+                self.timekeeper.stop()
+        finally:
+            self.stretching.close()
+            self.store.close()
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> FastAPI:

@@ -42,18 +42,8 @@ from schemas.documents import (
     Signature,
 )
 from schemas.lookups import LookupQuery, LookupResult, PlainIdentifier
-from schemas.reports import (
-    Account,
-    Approval,
-    ApprovalAnswer,
-    Consent,
-    PlainSubmission,
-    Police,
-    QueueItem,
-    ReceiptQuery,
-    Status,
-    Warn,
-)
+from schemas.moderation import Approval, ApprovalAnswer, QueueItem
+from schemas.reports import Account, Consent, PlainSubmission, Police, ReceiptQuery, Status, Warn
 
 NETWORK = "test-network"
 ORIGIN = "alpha.example"

@@ -50,10 +50,8 @@ def postgresql() -> Iterator[str]:
         root.chmod(0o711)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
     cluster, port = data / "cluster", free_port()
-    initdb = [binaries / "initdb", "-D", cluster, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-    subprocess.run(
-        [*initdb, "--no-sync", "--locale=C"], check=True, cwd="/", capture_output=True, **rights
-    )
+    initdb = f"{binaries / 'initdb'} -D {cluster} -U postgres -A trust -E UTF8 --no-sync --locale=C"
+    subprocess.run(initdb.split(), check=True, cwd="/", capture_output=True, **rights)
     options = [word for option in OPTIONS for word in ("-c", option)]
     with (root / "log").open("w") as log:
         place = f"-D {cluster} -h 127.0.0.1 -p {port} -k {data}".split()

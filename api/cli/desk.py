@@ -16,7 +16,8 @@ from api.client import Client, CouldNotCheck, Profile, Refused, default_profile_
 from api.crypto.keyfiles import LONGEST
 from api.keyring import KeyFileError, refuse_if_open, write_secret
 from api.moderating import Desk, Docket, Mismatch, ModeratorKeys
-from schemas.reports import QueueItem, Status
+from schemas.moderation import QueueItem
+from schemas.reports import Status
 
 SHORTEST_PASSPHRASE = 12
 SUGGESTED_WORDS = 6

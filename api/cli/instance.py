@@ -30,7 +30,7 @@ from api.store.schema import migrate as migrate_database
 from api.trust import root_fingerprint
 from schemas.documents import Argon2id
 
-ROWS, KEYS = "database.jsonl", "keys.locked"
+ROWS, KEYS, ROOT = "database.jsonl", "keys.locked", "root.key"
 PRIVATE = 0o700
 OPTIONS: Mapping[str, str] = MappingProxyType(
     {"network": "--network", "origin": "--origin", "log": "--origin", "feed": "--address"}
@@ -70,7 +70,7 @@ def init(
 ) -> None:
     """Found an instance: its keys, its database, and the first version of its identity."""
     settings = settings_for(data, new=True)
-    root_file = (root or settings.data / "root.key").absolute()
+    root_file = (root or settings.data / ROOT).absolute()
     cost = Argon2id(m_kib=m_kib, t=t)
     founding = Founding(network, origin, address.rstrip("/"), cost)
     with _on_an_empty_database():
@@ -148,6 +148,8 @@ def status(data: Path, *, as_json: bool) -> None:
         click.echo(f"tokens of {role}s: {number}")
     for warning in overview.warnings:
         click.echo(f"! {warning}")
+    if (data / ROOT).exists():
+        click.echo(f"! The root key is still on this machine: take {data / ROOT} away.")
 
 
 @click.command()

@@ -36,7 +36,8 @@ from api.crypto.words import key_words
 from api.moderating import Desk, Docket, ModeratorKeys
 from schemas.base import Category, Severity
 from schemas.documents import RetractReason
-from schemas.reports import QueueItem, RejectReason, Status, Warn
+from schemas.moderation import QueueItem, RejectReason
+from schemas.reports import Status, Warn
 
 PUBLISHABLE = [one for one in Category if one is not Category.OTHER]
 RETRACT_REASONS = [one for one in RetractReason if one is not RetractReason.DISPUTED]

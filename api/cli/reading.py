@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from api.moderating import Opened
 from schemas.base import Category, Severity
 from schemas.documents import ReportDocument
-from schemas.reports import ApprovalAnswer, Consent, Police, QueueItem, Status, Warn
+from schemas.moderation import ApprovalAnswer, QueueItem
+from schemas.reports import Consent, Police, Status, Warn
 
 SHORT_ID = 8
 

@@ -22,7 +22,8 @@ from api.moderating import Desk, ModeratorKeys
 from api.services.identities import Identities, signed
 from api.trust import root_fingerprint
 from schemas.callers import Role
-from schemas.reports import QueueItem, RejectReason, Status
+from schemas.moderation import QueueItem, RejectReason
+from schemas.reports import Status
 
 SEVERAL = frozenset({"northern-collective-demo", "river-collective-demo"})
 """The collectives with two moderators; the others have one."""

@@ -22,7 +22,8 @@ from schemas.documents import (
     RetractReason,
     Signature,
 )
-from schemas.reports import QueueItem, ReportRequest, SealedPlaintext, TokenIdentifier
+from schemas.moderation import QueueItem
+from schemas.reports import ReportRequest, SealedPlaintext, TokenIdentifier
 
 _WORDS: Final = {
     "epoch": "epoch",

@@ -36,18 +36,8 @@ from schemas.documents import (
     Retract,
     RetractReason,
 )
-from schemas.reports import (
-    Account,
-    Approval,
-    ApprovalAnswer,
-    Dispute,
-    QueueItem,
-    Reseal,
-    Retraction,
-    Status,
-    StatusAnswer,
-    Warn,
-)
+from schemas.moderation import Approval, ApprovalAnswer, Dispute, QueueItem, Reseal, Retraction
+from schemas.reports import Account, Status, StatusAnswer, Warn
 
 OPEN: Final = frozenset({Status.SUBMITTED, Status.IN_REVIEW})
 

@@ -11,15 +11,8 @@ from api.crypto.identifiers import Identifier
 from api.moderating.checks import Mismatch
 from schemas.base import Message, encode_base64
 from schemas.callers import InvitationAnswer, InvitationRequest
-from schemas.reports import (
-    Merge,
-    QueueItem,
-    QueuePage,
-    Rejection,
-    RejectReason,
-    Status,
-    StatusAnswer,
-)
+from schemas.moderation import Merge, QueueItem, QueuePage, Rejection, RejectReason
+from schemas.reports import Status, StatusAnswer
 
 REPORTS: Final = "/v1/moderation/reports"
 PAGE: Final = 100

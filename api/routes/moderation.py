@@ -10,7 +10,7 @@ from api.routes.parts import Moderator, TheCallers, TheModeration, TheQueue
 from api.services.queue import Question
 from schemas.base import Key32, Rid
 from schemas.callers import InvitationAnswer, InvitationRequest, MemberId, Role
-from schemas.reports import (
+from schemas.moderation import (
     Approval,
     ApprovalAnswer,
     Dispute,
@@ -20,9 +20,8 @@ from schemas.reports import (
     Rejection,
     Reseal,
     Retraction,
-    Status,
-    StatusAnswer,
 )
+from schemas.reports import Status, StatusAnswer
 
 MOST_ITEMS = 100
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from nacl.signing import SigningKey
-
+from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
 from api.crypto.oprf import KeyEvaluator
 from api.crypto.ristretto import scalar
@@ -91,7 +90,10 @@ class Instance:
             raise NotFounded
         envelope = Envelope.model_validate_json(text)
         identity = Identity.decode(envelope.payload)
-        log_key = bytes(SigningKey(self._keyring.log).verify_key)
-        if (self.evaluator.public_key, log_key) != (identity.public_key, identity.log_key):
+        held = (self.evaluator.public_key, public_key(self._keyring.log))
+        if (
+            held != (identity.public_key, identity.log_key)
+            or public_key(self._keyring.http) not in identity.http_keys
+        ):
             raise KeyFileError("the key files are not those of this database's identity")
         return identity, envelope

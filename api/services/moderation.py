@@ -23,7 +23,7 @@ from api.trust import (
 from schemas.base import Severity
 from schemas.callers import Caller
 from schemas.documents import Envelope, Identity, ReportDocument, RetractReason
-from schemas.reports import (
+from schemas.moderation import (
     Approval,
     ApprovalAnswer,
     Dispute,
@@ -31,12 +31,8 @@ from schemas.reports import (
     Rejection,
     Reseal,
     Retraction,
-    SealedAccount,
-    SealedKey,
-    Status,
-    StatusAnswer,
-    Warn,
 )
+from schemas.reports import SealedAccount, SealedKey, Status, StatusAnswer, Warn
 from schemas.tables import RecordedRow, ReportRow
 
 LISTED = (Status.APPROVED, Status.PUBLISHED)

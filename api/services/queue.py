@@ -15,16 +15,8 @@ from api.trust import active_moderators, signatures_needed, standing_signers
 from schemas.base import Category, Kind, Severity
 from schemas.callers import Caller
 from schemas.documents import Envelope, Identity
-from schemas.reports import (
-    Consent,
-    Police,
-    QueueItem,
-    QueuePage,
-    SealedAccount,
-    Status,
-    TokenIdentifier,
-    Warn,
-)
+from schemas.moderation import QueueItem, QueuePage
+from schemas.reports import Consent, Police, SealedAccount, Status, TokenIdentifier, Warn
 from schemas.tables import ReportRow
 
 LONGEST_WAIT = {

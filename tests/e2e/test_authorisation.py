@@ -17,7 +17,8 @@ from api.services.identities import newcomers
 from schemas.base import Severity
 from schemas.callers import Role
 from schemas.documents import RetractReason
-from schemas.reports import Approval, QueueItem, Status, Warn
+from schemas.moderation import Approval, QueueItem
+from schemas.reports import Status, Warn
 from tests.e2e.conftest import (
     Cast,
     Server,
@@ -60,9 +61,8 @@ class Stage:
 
     def pending(self) -> str:
         """One who waits: the next identity announces her, and then it is another."""
-        draft = self.world.identities.draft()
-        waiting = newcomers(self.world.identity, draft)
-        if all(collective != "rose" for collective, _ in waiting):
+        waiting = newcomers(self.world.identity, self.world.identities.draft())
+        if not self.waiting or all(collective != "rose" for collective, _ in waiting):
             self.waiting = self.world.join("rose").bearer
         return self.waiting
 
@@ -212,10 +212,14 @@ def lasting(stage: Stage) -> dict[str, str | None]:
 @pytest.fixture
 def bearers(
     request: pytest.FixtureRequest, stage: Stage, lasting: dict[str, str | None]
-) -> dict[str, str | None]:
+) -> Iterator[dict[str, str | None]]:
     """A bearer token of each kind of caller; fresh ones for the row that ends them."""
-    ends = "/v1/tokens/current" in request.getfixturevalue("operation")
-    return callers(stage) if ends else lasting
+    if "/v1/tokens/current" not in request.getfixturevalue("operation"):
+        yield lasting
+        return
+    stage.waiting = ""
+    yield callers(stage)
+    stage.waiting = ""
 
 
 def callers(stage: Stage) -> dict[str, str | None]:

@@ -35,6 +35,7 @@ from tests.factories import World
 
 CANARY = "kanarienvogel"
 BODY_LIMIT = 65_536
+LONG = 10_000
 STALE = {"stale-epoch", "stale-layout"}
 NUMBER = {"identifiers": [{"kind": "phone", "value": f"+44 7700 900{LISTED}"}]}
 SAMPLES: dict[str, Any] = {
@@ -276,9 +277,11 @@ def test_no_value_in_any_place_is_a_fault(
     server: Server, cast: Cast, description: dict[str, Any], text: str
 ) -> None:
     for path, kind in bodies(description):
-        if path == "/v1/receipts/status":
-            continue  # the same body as the other one
+        if path.endswith(("/status", "/dispute", "/retract")):
+            continue  # the same bodies as others
         for place, _ in places({"$ref": f"/{kind}"}, EXAMPLES[kind], description):
+            if len(text) > LONG and len(place) > 1:
+                continue  # what is read before any form is known
             body = json.dumps(changed(fresh(kind), place, "@@")).replace('"@@"', text)
             harmless(server.send(path, body.encode(), cast.rose[0].bearer))
         harmless(server.send(path, text.encode(), cast.rose[0].bearer))

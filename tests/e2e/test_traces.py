@@ -19,7 +19,15 @@ from psycopg import sql
 from sqlalchemy import create_engine, text
 
 from schemas.callers import Role
-from tests.e2e.conftest import Cast, Server, new_member, people, serving, this_month
+from tests.e2e.conftest import (
+    Cast,
+    Server,
+    eventually,
+    new_member,
+    people,
+    serving,
+    this_month,
+)
 from tests.factories import World
 
 ADDRESS = "203.0.113.77"
@@ -399,7 +407,7 @@ def lines(server: Server) -> list[bytes]:
 
 def test_a_look_up_writes_nothing(server: Server, cast: Cast) -> None:
     trail = Trail(server, cast)
-    time.sleep(2.5)  # what other tests approved is published
+    eventually(lambda: _is_settled(server.world))
     before = _rows(server.world)
     body = {"identifiers": [{"kind": "phone", "value": trail.planted["phone"]}]}
     key = trail.server.ask("GET", "/v1/network").json()["public_key"]
@@ -409,6 +417,17 @@ def test_a_look_up_writes_nothing(server: Server, cast: Cast) -> None:
         assert trail.ask("POST", "/v1/evaluations", trail.cast.member, json=sent).status_code == 200
         assert trail.ask("GET", "/v1/buckets/1/0/0", trail.cast.member).status_code == 200
     assert _rows(server.world) == before
+
+
+def _is_settled(world: World) -> bool:
+    """Whether all that other tests approved is published, and all that is published sealed."""
+    engine = create_engine(world.settings.url)
+    with engine.connect() as connection:
+        due = "SELECT count(*) FROM report WHERE status = 'approved' AND publish_at <= :now"
+        waiting = connection.execute(text(due), {"now": int(time.time())}).scalar_one()
+        unsealed = connection.execute(text("SELECT count(*) FROM unsealed")).scalar_one()
+    engine.dispose()
+    return bool(waiting + unsealed == 0)
 
 
 def _rows(world: World) -> dict[str, list[Any]]:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from schemas.base import Severity
 from schemas.callers import Caller
 from schemas.documents import RetractReason
-from schemas.reports import Dispute, Status
+from schemas.moderation import Dispute
+from schemas.reports import Status
 from tests.factories import Moderator, World
 
 Found = tuple[int, int, int, int, int, int]

@@ -23,7 +23,8 @@ from api.store.backup import MADE_ANEW
 from api.store.engine import Store, open_engine
 from api.store.schema import HEAD, UnknownSchema, configuration, migrate
 from schemas.callers import Role
-from schemas.reports import Approval, Warn
+from schemas.moderation import Approval
+from schemas.reports import Warn
 from schemas.tables import Table
 from tests.factories import World
 

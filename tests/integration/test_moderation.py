@@ -22,7 +22,7 @@ from schemas.documents import (
     Signature,
 )
 from schemas.documents import Status as Standing
-from schemas.reports import (
+from schemas.moderation import (
     Approval,
     Dispute,
     Merge,
@@ -31,10 +31,8 @@ from schemas.reports import (
     RejectReason,
     Reseal,
     Retraction,
-    SealedAccount,
-    Status,
-    Warn,
 )
+from schemas.reports import SealedAccount, Status, Warn
 from tests.factories import NETWORK, ORIGIN, Moderator, World, refused
 
 REJECTION = Rejection(reason=RejectReason.NOT_CREDIBLE)

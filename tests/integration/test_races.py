@@ -14,16 +14,8 @@ from api.crypto.joining import prove_join
 from api.errors import Refusal
 from schemas.base import Severity
 from schemas.callers import JoinAnswer, JoinKeys, JoinRequest, Role
-from schemas.reports import (
-    Approval,
-    Merge,
-    ReceiptAnswer,
-    ReceiptQuery,
-    Rejection,
-    RejectReason,
-    Status,
-    Warn,
-)
+from schemas.moderation import Approval, Merge, Rejection, RejectReason
+from schemas.reports import ReceiptAnswer, ReceiptQuery, Status, Warn
 from tests.factories import Clock, Moderator, World, submission
 
 RACERS = 8

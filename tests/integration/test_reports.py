@@ -16,15 +16,13 @@ from schemas.callers import Caller
 from schemas.documents import RetractReason
 from schemas.documents import Status as Standing
 from schemas.lookups import LookupQuery, PlainIdentifier
+from schemas.moderation import Dispute, Rejection, RejectReason
 from schemas.reports import (
     Account,
     Actor,
     Consent,
-    Dispute,
     Flag,
     Police,
-    Rejection,
-    RejectReason,
     SealedAccount,
     SealedSubmission,
     Status,

@@ -40,14 +40,12 @@ from schemas.documents import (
     Signature,
 )
 from schemas.documents import Status as Standing
+from schemas.moderation import QueueItem, QueuePage, RejectReason
 from schemas.reports import (
     Account,
     Consent,
     Flag,
     Police,
-    QueueItem,
-    QueuePage,
-    RejectReason,
     ReportRequest,
     SealedAccount,
     SealedPlaintext,
