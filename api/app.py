@@ -102,6 +102,7 @@ class Parts:
         with self.store.read() as tx:
             self.instance.refresh(tx)
         self.shelf.refresh(self.store)
+        self.store.tidy()
 
     def close(self) -> None:
         """Give back the lease, the pool and the connections."""

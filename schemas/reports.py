@@ -26,6 +26,8 @@ from schemas.lookups import PlainIdentifier
 MOST_IDENTIFIERS = 4
 PADDING = 4_096
 BOX_OVERHEAD = 16
+MOST_READERS = 40
+"""Moderators to whom one account is sealed, for the same reason as below."""
 MOST_PLAINTEXT = 10 * PADDING
 """Bytes of the JSON that is sealed, so that a request with it stays below 64 KiB."""
 
@@ -146,7 +148,7 @@ class SealedAccount(Message):
     v: Annotated[int, Field(strict=True, ge=1, le=1)]
     nonce: Nonce24
     box: Annotated[bytes, Base64(longest=MOST_PLAINTEXT + BOX_OVERHEAD), AfterValidator(_padded)]
-    keys: Annotated[list[SealedKey], Field(min_length=1, max_length=40)]
+    keys: Annotated[list[SealedKey], Field(min_length=1, max_length=MOST_READERS)]
 
     @classmethod
     def of(cls, nonce: bytes, box: bytes, keys: Mapping[str, bytes]) -> Self:

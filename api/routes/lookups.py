@@ -56,7 +56,7 @@ async def bucket(
 ) -> Response:  # fmt: skip
     sealed = lookups.bucket(epoch, bits, index)
     headers = {"ETag": sealed.etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and sealed.etag in _tags(if_none_match):
+    if if_none_match is not None and not _tags(if_none_match).isdisjoint((sealed.etag, "*")):
         return Response(status_code=304, headers=headers)
     return Response(sealed.file, media_type=BUCKET_TYPE, headers=headers)
 

@@ -25,6 +25,8 @@ from schemas.callers import (
     JoinRequest,
     Role,
 )
+from schemas.documents import Status
+from schemas.reports import MOST_READERS
 from schemas.tables import AuditRow
 
 INVITATION_LIFE = timedelta(days=7)
@@ -190,6 +192,9 @@ class Callers:
             or not used.isdisjoint((keys.sign, keys.box))
             or tx.collectives.key_known(keys.sign, keys.box)
         ):
+            raise Conflict
+        colleagues = [one for one in tx.collectives.moderators() if one.collective == collective]
+        if sum(one.status in ("pending", Status.ACTIVE) for one in colleagues) >= MOST_READERS:
             raise Conflict
         moderator = f"m-{self._chance(8).hex()}"
         tx.collectives.add_moderator(moderator, collective, keys.sign, keys.box)

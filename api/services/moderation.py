@@ -32,7 +32,14 @@ from schemas.moderation import (
     Reseal,
     Retraction,
 )
-from schemas.reports import SealedAccount, SealedKey, Status, StatusAnswer, Warn
+from schemas.reports import (
+    MOST_READERS,
+    SealedAccount,
+    SealedKey,
+    Status,
+    StatusAnswer,
+    Warn,
+)
 from schemas.tables import RecordedRow, ReportRow
 
 LISTED = (Status.APPROVED, Status.PUBLISHED)
@@ -161,7 +168,8 @@ class Moderation:
             active = {key_id(one.sign) for one in active_moderators(desk.identity, desk.collective)}
             if reseal.kid not in active:
                 raise InvalidInput("unknown-key")
-            if reseal.kid in {key.kid for key in sealed.keys}:
+            readers = {key.kid for key in sealed.keys}
+            if reseal.kid in readers or len(readers) >= MOST_READERS:
                 raise Conflict
             keys = [*sealed.keys, SealedKey(kid=reseal.kid, sealed=reseal.sealed)]
             text = sealed.model_copy(update={"keys": keys}).model_dump_json()

@@ -14,8 +14,9 @@ from sqlmodel import Session, create_engine
 from api.errors import Conflict, Unavailable
 from api.store.transaction import Transaction
 
+BUSY = "busy_timeout = 10000"
 PRAGMAS = (
-    "busy_timeout = 10000",  # first: the next ones may have to wait for another process
+    BUSY,  # first: the next ones may have to wait for another process
     "foreign_keys = ON",
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -82,6 +83,24 @@ class Store:
         """Only read; nothing waits for this."""
         with faults_named(), Session(self._reader) as session:
             yield Transaction(session)
+
+    def tidy(self) -> None:
+        """Empty SQLite's write-ahead log, where what was deleted could still be read.
+
+        Whoever reads just now keeps it from happening: then it is for the next time.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with faults_named(), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            try:
+                # Not to hold up writers for long; PRAGMA has no effect inside a transaction.
+                cursor.execute("PRAGMA busy_timeout = 100")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor.fetchall()
+            finally:
+                cursor.execute(f"PRAGMA {BUSY}")
+                cursor.close()
 
     def close(self) -> None:
         """Close every connection."""
