@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
+from api.crypto.buckets import DEFAULT_LIMIT
 from api.errors import Refusal
 from api.keyring import Keyring
 from api.routes import callers, edge, health, lookups, moderation, problems, reports
@@ -31,8 +32,8 @@ from api.store.engine import Store, open_engine
 
 ROUND_SECONDS = 2.0
 """How often a process looks at the clock and at what others have sealed."""
-SHORTEST_DELAY, LONGEST_DELAY = 3_600, 48 * 3_600
-"""Seconds between approval and publication of what is no danger (§6)."""
+SHORTEST_DELAY, LONGEST_DELAY = 3_600, 47 * 3_600
+"""Seconds from the next full hour after approval to publication, of what is no danger (§6)."""
 
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
@@ -54,6 +55,10 @@ def publication_delay() -> int:
     return SHORTEST_DELAY + secrets.randbelow(LONGEST_DELAY - SHORTEST_DELAY)
 
 
+class UnsafeSetting(ValueError):  # noqa: N818
+    """A bucket limit at which lists would be cut into files so small that clients refuse them."""
+
+
 class Parts:
     """The services of one process over one database, for the server, the commands and the demo."""
 
@@ -70,6 +75,9 @@ class Parts:
         except BaseException:
             self.store.close()
             raise
+        if settings.bucket_limit < DEFAULT_LIMIT and not self.instance.is_test:
+            self.store.close()
+            raise UnsafeSetting
         limits = Limits(
             per_hour=settings.per_hour,
             per_day=settings.per_day,
@@ -96,13 +104,15 @@ class Parts:
 
     def round(self) -> None:
         """Do the timed work if it is this process's turn; fetch what was sealed."""
-        done = self.timekeeper.run_once()
-        if done:
-            log.info("round", **done.counts())
-        with self.store.read() as tx:
-            self.instance.refresh(tx)
-        self.shelf.refresh(self.store)
-        self.store.tidy()
+        try:
+            done = self.timekeeper.run_once()
+            if done:
+                log.debug("round", **done.counts())
+        finally:
+            with self.store.read() as tx:
+                self.instance.refresh(tx)
+            self.shelf.refresh(self.store)
+            self.store.tidy()
 
     def close(self) -> None:
         """Give back the lease, the pool and the connections."""

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from schemas.lookups import MOST_ELEMENTS
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 DRIVERS = ("postgresql+psycopg", "sqlite")
@@ -58,6 +60,12 @@ class Settings(BaseSettings):
 
     stretching_queue: Annotated[int, Field(ge=1, le=1_000)] = 32
     """Argon2id computations that may wait; beyond them the answer is 503."""
+
+    @model_validator(mode="after")
+    def _has_places_for_one_look_up(self) -> Self:
+        if self.stretching_threads + self.stretching_queue < MOST_ELEMENTS:
+            raise ValueError("fewer places for Argon2id than identifiers in one look-up")
+        return self
 
     @property
     def url(self) -> str:

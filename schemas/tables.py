@@ -200,11 +200,13 @@ class LayoutRow(Table, table=True):
     __tablename__ = "layout"
 
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    edition: str = Field(max_length=32)
+    """Drawn anew with every layout: buckets of two editions are never mixed."""
     epoch: int
     bits: int
     slots: int
     generation: int
-    """Rises with every sealing, so that a process fetches only what is new to it."""
+    """Within an edition it rises with every sealing: a process fetches only what is new to it."""
 
 
 class BucketRow(Table, table=True):

@@ -57,6 +57,7 @@ def upgrade() -> None:
     op.create_table(
         "layout",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("edition", sa.String(length=32), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("bits", sa.Integer(), nullable=False),
         sa.Column("slots", sa.Integer(), nullable=False),

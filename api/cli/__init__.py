@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "join": ("worker", "Become a member, with an invitation."),
             "check": ("worker", "Look for warnings about a number or address."),
             "report": ("reporting", "Report a client, for the moderators of your collective."),
+            "leave": ("worker", "Give your access back."),
             "receipt": ("worker", "Follow or withdraw a report by its receipt."),
         },
         "For moderators": {
@@ -39,6 +40,7 @@ _PLACES = {name: place for section in SECTIONS.values() for name, (place, _) in 
 # By name: importing these would import the server.
 _OPERATORS = {
     "NotFounded": "There is no instance here yet: found one with `parasol init`.",
+    "UnsafeSetting": "PARASOL_BUCKET_LIMIT is below 131072, at which clients could not check.",
     "OutdatedSchema": "The database is not of this version: run `parasol migrate`.",
 }
 

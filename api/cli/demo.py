@@ -11,6 +11,7 @@ import click
 import uvicorn
 
 from api.app import create_app
+from api.cli import Plain
 from api.demo.seed import DemoClock, Seed
 from api.founding import found
 from api.server import configure_logs, server_of
@@ -23,6 +24,7 @@ HOST = "127.0.0.1"
 NETWORK, ORIGIN = "demo", "demo.example"
 COST = Argon2id(m_kib=65_536, t=3)
 READER = "northern-collective-demo"
+OPEN_QUEUE = "spreelicht-demo-1"
 PER_HOUR, PER_DAY = 1_000, 10_000
 
 
@@ -59,10 +61,15 @@ def demo(port: int, data: Path | None) -> None:
     people.mkdir(mode=0o700)
     filling = _Filling(server, Seed(app.state.parts, people, root, clock), people, address)
     filling.start()
-    server.run()
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        click.echo(f"Stopped. All of the demo is in {folder}.", err=True)
     filling.join()
     if filling.fault is not None:
-        raise click.ClickException(f"The demo could not be filled: {filling.fault!r}")
+        raise Plain(
+            f"The demo could not be filled: {type(filling.fault).__name__}."
+        ) from filling.fault
 
 
 class _Filling(threading.Thread):
@@ -83,7 +90,7 @@ class _Filling(threading.Thread):
                 return
             time.sleep(0.05)
         try:
-            click.echo("Filling the demo with invented warnings: some twenty seconds.", err=True)
+            click.echo("Filling the demo with invented warnings: some fifteen seconds.", err=True)
             self._seed.run()
             self._tell()
         except Exception as fault:  # noqa: BLE001  (told when the server has ended)
@@ -104,9 +111,11 @@ class _Filling(threading.Thread):
             lines.append(f"  passphrase (in {device.passphrase_file}): {device.passphrase}")
         lines += [
             f"invitation: {self._seed.invitation(READER, Role.MEMBER)}",
-            "In a second terminal:",
+            "In a second terminal, in this folder:",
             f'  {parasol} check "07700 900113" --region GB --profile {profile}',
             f'  {parasol} check "07700 900999" --region GB --profile {profile}',
+            "As a moderator, with one report to decide:",
+            f"  {parasol} moderator queue --profile {self._people / OPEN_QUEUE}.json",
         ]
         click.echo("\n".join(lines))
         sys.stdout.flush()
@@ -118,4 +127,4 @@ def _refuse_taken(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise click.ClickException(f"port {port} is taken: choose another with PORT=") from None
+            raise Plain(f"port {port} is taken: choose another with PORT=") from None

@@ -48,8 +48,16 @@ def with_docket(command: Command) -> Command:
     """Give `command` her Docket, which needs the profile and none of her keys."""
 
     @profile_option
+    @keys_option  # neither is needed, but all commands should take the same options
+    @passphrase_option
     @wraps(command)
-    def run(profile_path: Path | None, **options: Any) -> None:  # noqa: ANN401  (click's)
+    def run(
+        profile_path: Path | None,
+        keys_path: Path | None,
+        passphrase_file: Path | None,
+        **options: Any,  # noqa: ANN401  (click's)
+    ) -> None:
+        del keys_path, passphrase_file
         with client_of(profile_path) as client:
             command(Docket(client), **options)
 

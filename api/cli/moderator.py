@@ -29,12 +29,12 @@ from api.cli.desk import (
     write_keys,
     yes_option,
 )
-from api.client import join as redeem
+from api.cli.worker import join_refusal, read_identifier
+from api.client import Refused, Unreachable, join_and_save
 from api.crypto.bearers import parse_invitation
-from api.crypto.identifiers import parse_identifier
 from api.crypto.words import key_words
 from api.moderating import Desk, Docket, ModeratorKeys
-from schemas.base import Category, Severity
+from schemas.base import CATEGORIES, Category, Severity
 from schemas.documents import RetractReason
 from schemas.moderation import QueueItem, RejectReason
 from schemas.reports import Status, Warn
@@ -79,7 +79,15 @@ def join(
     keys = ModeratorKeys.generate(secrets.token_bytes)
     write_keys(keys_path, keys, passphrase)
     try:
-        redeem(line, keys.prove).save(profile_path)
+        join_and_save(line, profile_path, keys.prove)
+    except Refused as refused:
+        keys_path.unlink()
+        if refused.code == "invalid-request":
+            raise Plain("This invitation is a member's: join with `parasol join`.") from None
+        raise Plain(join_refusal(refused)) from None
+    except Unreachable:
+        click.echo(f"The code may have been used: {keys_path} is kept for the operator to see.")
+        raise
     except BaseException:
         keys_path.unlink()
         raise
@@ -93,8 +101,13 @@ def join(
 @click.option("--status", type=OneOf(Status), help="By default those that are open.")
 @with_docket
 def queue(docket: Docket, status: Status | None) -> None:
-    """List your collective's reports, danger first."""
-    list_reports(docket.queue(status=status))
+    """List your collective's reports, danger first, and what waits for a second signature."""
+    if status is not None:
+        list_reports(docket.queue(status=status))
+        return
+    listed = [item for one in LISTED for item in docket.queue(status=one)]
+    waiting = [item for item in listed if item.retraction is not None]
+    list_reports([*docket.queue(), *docket.queue(status=Status.DISPUTED), *waiting])
 
 
 @moderator.command()
@@ -107,8 +120,7 @@ def find(docket: Docket, number: str | None, region: str | None) -> None:
     Without NUMBER it is asked for, and stays out of the shell's history.
     """
     text = number or str(click.prompt("Number or e-mail address"))
-    kind = "email" if "@" in text else "phone"
-    list_reports(docket.find(parse_identifier(kind, text, region and region.upper())))
+    list_reports(docket.find(read_identifier(text, region)))
 
 
 @moderator.command(name="open")
@@ -121,6 +133,7 @@ def open_(desk: Desk, report_id: str) -> None:
     signed = desk.signed(opened)
     if signed is not None:
         echo(reading.changes(opened.item, signed))
+    echo(reading.pending(opened.item))
     if desk.excluded(opened.item):
         click.echo("A colleague cannot read it yet: see `parasol moderator reseal`.")
 
@@ -181,6 +194,10 @@ def approve(
         chosen = [one for one in categories or item.categories if one is not Category.OTHER]
         if not chosen:
             raise click.UsageError("“other” is never published: choose a --category.")
+        if categories and severity is None:
+            # Another category may be graver than what was reported.
+            usual = [CATEGORIES[one].severity for one in chosen]
+            severity = min((*usual, item.severity), key=list(Severity).index)
         echo(reading.proposal(severity or item.severity, chosen, month or item.month))
     confirm("Approve it?", yes=yes)
     click.echo(reading.outcome(desk.approve(opened, categories or None, severity, month)))
@@ -229,10 +246,16 @@ def dispute(desk: Desk, report_id: str, *, yes: bool) -> None:
 @yes_option
 @with_docket
 def release(docket: Docket, report_id: str, *, yes: bool) -> None:
-    """Take back a dispute, or a decision that still lacks a signature."""
+    """End a dispute, to review the report anew, or take back what lacks a signature."""
     item = shown(docket, report_id, (*OPEN, *LIVE))
     confirm("Release it?", yes=yes)
-    click.echo(f"It is {docket.release(item.id).status.replace('_', ' ')}.")
+    try:
+        status = docket.release(item.id).status
+    except Refused as refused:
+        if refused.code != "conflict":
+            raise
+        raise Plain("Nothing of it is pending.") from None
+    click.echo(reading.released(item, status))
 
 
 @moderator.command()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from api.moderating import Opened
 from schemas.base import Category, Severity
-from schemas.documents import ReportDocument
+from schemas.documents import ReportDocument, Retract, RetractReason
 from schemas.moderation import ApprovalAnswer, QueueItem
 from schemas.reports import Consent, Police, Status, Warn
 
@@ -87,6 +87,24 @@ def changes(item: QueueItem, signed: ReportDocument) -> list[str]:
     return [head, *changed, f"  Its last day: {signed.expires}."]
 
 
+def pending(item: QueueItem) -> list[str]:
+    """Return what a colleague wants to do with a listed report, if one does."""
+    if item.retraction is None:
+        return []
+    reason = Retract.decode(item.retraction.payload).reason
+    if reason is RetractReason.DISPUTED:
+        return [f"A colleague disputes it. To agree: parasol moderator dispute {short(item.id)}"]
+    command = f"parasol moderator retract {short(item.id)} --reason {reason}"
+    return [f"A colleague wants it taken away ({reason}). To agree: {command}"]
+
+
+def released(item: QueueItem, status: Status) -> str:
+    """Return one sentence about what a release led to."""
+    if item.status is Status.DISPUTED:
+        return f"It is in review and warns nobody. To publish it: approve {short(item.id)} anew."
+    return f"What was pending is taken back. It is {_words(status)}."
+
+
 def proposal(severity: Severity, categories: Sequence[Category], month: str) -> list[str]:
     """Return what would be signed."""
     return ["To be signed:", f"  {SEVERITIES[severity]}: {categories_text(categories)}, {month}"]
@@ -99,7 +117,8 @@ def outcome(answer: ApprovalAnswer) -> str:
     if answer.approvals < answer.needed:
         return f"Signed by {answer.approvals} of {answer.needed}: a colleague must sign it too."
     return {
-        Status.APPROVED: "Approved. It is published with the next batch.",
+        Status.APPROVED: "Approved. Danger is published at once, all else after 1 to 48 hours, by "
+        "chance, so that nobody can tell who reported; and never before the waiting days.",
         Status.DISPUTED: "Disputed. It is hidden while it is reviewed.",
         Status.REMOVED: "Retracted. It is removed.",
     }.get(answer.status, f"Done: {_words(answer.status)}.")

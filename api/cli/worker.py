@@ -22,8 +22,9 @@ from api.client import (
     ask_receipt,
     default_profile_path,
     explain,
+    join_and_save,
 )
-from api.client import join as redeem
+from api.client import leave as end_token
 from api.crypto.buckets import Counts
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier, parse_identifier
@@ -35,6 +36,7 @@ Command = Callable[..., Any]
 
 NO_WARNING = "No warning found. This does not mean safe."
 MATCH, UNCHECKED = 1, 2
+USED_UP = "The invitation is used up: ask for another one, and compare the line."
 _SATURATED = 255
 _SHORTEST_NUMBER = 3
 _SERIOUS = {
@@ -85,12 +87,31 @@ def join(transport: httpx2.BaseTransport | None, invitation: str | None, path: P
         raise Plain(f"There is a profile already: {path}. Choose another with --profile.")
     line = invitation or click.prompt("Invitation", hide_input=True)
     try:
-        profile = redeem(line, transport=transport)
+        profile = join_and_save(line, path, transport=transport)
     except Refused as refused:
-        raise Plain(_join_refusal(refused)) from None
-    profile.save(path)
+        raise Plain(join_refusal(refused)) from None
+    except CouldNotCheck as doubt:
+        raise Plain(f"{doubt.reason} {USED_UP}") from None
     click.echo(f"You are a member of {profile.collective} at {profile.address}.")
     click.echo(f"Your profile is {path}: whoever has it can look up and report as you.")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@profile_option
+@click.pass_obj
+def leave(transport: httpx2.BaseTransport | None, path: Path, *, yes: bool) -> None:
+    """Give your access back: the token ends, and the profile is deleted."""
+    profile = Profile.load(path)
+    if not yes:
+        click.confirm("You will need a new invitation to come back. Leave?", abort=True)
+    try:
+        end_token(profile, transport=transport)
+    except Refused as refused:
+        if refused.code != "unauthenticated":  # it had ended already
+            raise
+    path.unlink()
+    click.echo("Your token has ended, and your profile is deleted.")
 
 
 @click.command()
@@ -110,11 +131,16 @@ def check(
     if there is a warning, else 2 if anything could not be checked, else 0.
     """
     asked = values or (click.prompt("Phone number or e-mail address"),)
+    if not values and region is None and _is_national(asked[0]) and "@" not in asked[0]:
+        region = click.prompt("In which country (two letters, such as GB)")
     answers = [_read(value, region) for value in asked]
     _look_up(answers, path, ctx.obj, plain=plain)
     if as_json:
         click.echo(json.dumps([answer.members() for answer in answers]))
     else:
+        if len(answers) == 1 and answers[0].understood:
+            # Beside the answer: a number read in the wrong country must not look like a clear one.
+            click.echo(f"Understood as {answers[0].understood}", err=True)
         for number, answer in enumerate(answers, start=1):
             who = answer.understood or f"Number {number}"
             click.echo(f"{who}: {answer.sentence()}" if len(answers) > 1 else answer.sentence())
@@ -259,7 +285,8 @@ def _is_national(value: str) -> bool:
     return digits >= _SHORTEST_NUMBER and not abroad and not any(c.isalpha() for c in value)
 
 
-def _join_refusal(refused: Refused) -> str:
+def join_refusal(refused: Refused) -> str:
+    """Return why an invitation was refused, in words for whoever was given it."""
     if refused.code == "not-found":
         return "This invitation was used already, or has expired: ask for another one."
     if refused.code == "invalid-request":

@@ -6,7 +6,7 @@ look-up from being answered is `CouldNotCheck`: only None ever stands for *no ma
 
 from api.client.caller import Client
 from api.client.failures import CouldNotCheck, Refused, Unreachable, explain
-from api.client.joining import join
+from api.client.joining import join, join_and_save, leave
 from api.client.profile import Profile, default_profile_path
 from api.client.receipts import ReceiptAction, ask_receipt
 from api.client.reports import Report
@@ -23,4 +23,6 @@ __all__ = [
     "default_profile_path",
     "explain",
     "join",
+    "join_and_save",
+    "leave",
 ]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +14,35 @@ from api.client.profile import Profile
 from api.client.session import Session
 from api.crypto.bearers import parse_invitation
 from api.crypto.failures import InvalidInput
+from api.keyring import KeyFileError
 from schemas.callers import JoinAnswer, JoinKeys
+
+
+def leave(profile: Profile, *, transport: httpx2.BaseTransport | None = None) -> None:
+    """End the profile's token. Raises Refused and Unreachable."""
+    with Session(profile.address, profile.token, utc_now, transport) as session:
+        session.call("DELETE", "/v1/tokens/current")
+
+
+def join_and_save(
+    line: str,
+    path: Path,
+    prove: Callable[[str], Mapping[str, Any] | JoinKeys] | None = None,
+    *,
+    transport: httpx2.BaseTransport | None = None,
+) -> Profile:
+    """Join, and keep the profile at `path`; raise as `join` does, or KeyFileError.
+
+    A token that cannot be kept is ended: nobody would hold it, and nobody know of it.
+    """
+    profile = join(line, prove, transport=transport)
+    try:
+        profile.save(path)
+    except KeyFileError:
+        with contextlib.suppress(Refused, Unreachable):
+            leave(profile, transport=transport)
+        raise
+    return profile
 
 
 def join(

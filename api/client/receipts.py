@@ -29,11 +29,11 @@ def ask_receipt(
 ) -> Status:
     """Return where the report of `receipt` stands, after withdrawing it if that is the action.
 
-    Spaces between the digits are allowed. Nothing is sent that tells whose report it is: no
-    token goes with the receipt.
+    Spaces and hyphens between the digits are allowed. Nothing is sent that tells whose report it
+    is: no token goes with the receipt.
     Raises InvalidInput `invalid-receipt`, Refused (`not-found` for a wrong one), Unreachable.
     """
-    digits = "".join(receipt.split())
+    digits = re.sub(r"[\s-]", "", receipt)
     if not _RECEIPT.fullmatch(digits):
         raise InvalidInput("invalid-receipt")
     with Session(address, None, utc_now, transport) as session:

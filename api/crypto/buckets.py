@@ -93,7 +93,7 @@ class Bucket:
 def plan_layout(tokens: int, limit: int = DEFAULT_LIMIT, extra: int = 0) -> Layout:
     """Choose the layout for a number of tokens: as few bits as keep a file within `limit` bytes.
 
-    `extra` counts how often `BucketOverflow` made the planner start again with 256 more. When no
+    `extra` counts how often the number was rounded up by 256 more, for a bucket to fit. When no
     layout fits, the one of most bits (8) is returned all the same.
     """
     rounded = _STEP * (max(1, math.ceil(tokens / _STEP)) + extra)

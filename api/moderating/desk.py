@@ -155,7 +155,7 @@ class Desk(Docket):
             signed = ((wanted, first.categories), (severity, first.severity), (month, first.month))
             if any(one and one != other for one, other in signed):
                 raise CouldNotCheck(_OTHERWISE)
-            envelope = self._joined(item.envelope, first, identity)
+            envelope = self._joined(item, item.envelope, first, identity)
         return self.decide(ApprovalAnswer, item.id, "approve", Approval(envelope=envelope))
 
     def dispute(self, item: QueueItem) -> ApprovalAnswer:
@@ -212,7 +212,7 @@ class Desk(Docket):
         )
         if first is not None:
             assert item.retraction is not None
-            return self._joined(item.retraction, first, identity)
+            return self._joined(item, item.retraction, first, identity)
         document = Retract(
             origin=identity.origin,
             collective=self.collective,
@@ -223,12 +223,16 @@ class Desk(Docket):
         )
         return Envelope.around(document, [self._keys.signature(document)])
 
-    def _joined(self, envelope: Envelope, document: Document, identity: Identity) -> Envelope:
-        """Return a colleague's envelope with this moderator's signature added."""
+    def _joined(
+        self, item: QueueItem, envelope: Envelope, document: Document, identity: Identity
+    ) -> Envelope:
+        """Return what is signed already with this moderator's signature added."""
         before = standing(envelope, identity, self.collective)
-        if any(one.keyid == self._keys.kid for one in before):
+        others = [one for one in before if one.keyid != self._keys.kid]
+        # Her own may have become enough since: a colleague has ended.
+        if len(others) < len(before) < item.needed:
             raise CouldNotCheck("You have signed this already: a colleague must, too.")
-        return Envelope.around(document, [*before, self._keys.signature(document)])
+        return Envelope.around(document, [*others, self._keys.signature(document)])
 
 
 def _publishable(categories: Sequence[Category]) -> tuple[Category, ...]:

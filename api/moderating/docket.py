@@ -43,10 +43,16 @@ class Docket:
             wanted["status"] = status
         if token is not None:
             wanted["token"] = encode_base64(token)
+        seen: set[str] = set()
         while True:
             response = self.client.call("GET", REPORTS, params=wanted)
             page = understood(QueuePage, response)
+            if not page.items and page.next is not None:
+                raise Mismatch("The instance shows a queue without an end.")
             for item in page.items:
+                if item.id in seen:
+                    raise Mismatch("The instance shows a report twice.")
+                seen.add(item.id)
                 if token is not None and all(one.token != token for one in item.identifiers):
                     raise Mismatch("The instance shows a report about another identifier.")
                 yield item

@@ -19,6 +19,7 @@ from api.errors import (
     NotFound,
     RateLimited,
     Refusal,
+    RefusedEntry,
     Unauthenticated,
 )
 
@@ -85,7 +86,7 @@ def _input(_: Request, error: Exception) -> JSONResponse:
     if error.code in INVALID:
         return refused(INVALID[error.code]())
     if error.code in ENTRY_CODES:
-        return problem(422, error.code, "The signed document was refused.")
+        return refused(RefusedEntry(error.code))
     raise error
 
 

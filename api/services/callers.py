@@ -99,13 +99,11 @@ class Callers:
 
         A moderator's code needs her keys. A refusal for another reason leaves the code usable.
         """
-        self._quotas.may_guess("code")
         code = request.code.get_secret_value()
         now = int(self._clock().timestamp())
         with self._store.begin() as tx:
             row = tx.callers.redeem(code_digest(code), now)
-            if row is None:
-                self._quotas.guessed("code")
+            if row is None or tx.collectives.status(row.collective) != Status.ACTIVE:
                 raise NotFound
             role = Role(row.role)
             moderator = self._enrol(tx, row.collective, role, request.keys, code)

@@ -12,6 +12,7 @@ from api.services.transitions import OPEN
 from api.store.engine import Store
 from api.store.schema import HEAD
 from schemas.base import Severity, as_time
+from schemas.reports import Status
 
 WARNED_FROM = timedelta(days=60)
 SEALED_DAILY_HOURS = 24
@@ -67,6 +68,8 @@ class Overview:
             found.append("An end or revocation is not announced: run `parasol identity sign`.")
         if any(group.overdue for group in self.reports):
             found.append("Reports have waited too long for a moderator.")
+        if any(group.status == Status.DISPUTED for group in self.reports):
+            found.append("Disputed reports are hidden until a moderator decides.")
         if self.sealed_hours_ago is None or self.sealed_hours_ago > SEALED_DAILY_HOURS:
             found.append("The buckets are old: is the server running?")
         return tuple(found)

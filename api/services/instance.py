@@ -45,17 +45,17 @@ class Instance:
         except InvalidInput:
             raise KeyFileError("epoch.key does not hold a network key") from None
         with store.read() as tx:
-            self._identity, self._envelope = self._read(tx)
+            self._held = self._read(tx)
 
     @property
     def identity(self) -> Identity:
         """The identity in force, as last read."""
-        return self._identity
+        return self._held[0]
 
     @property
     def is_test(self) -> bool:
         """Whether the network is for tests, where some limits may be lower."""
-        return self._identity.network.startswith(TEST_NETWORK)
+        return self.identity.network.startswith(TEST_NETWORK)
 
     @property
     def log_seed(self) -> bytes:
@@ -68,15 +68,18 @@ class Instance:
         return self._keyring.receipt
 
     def refresh(self, tx: Transaction) -> Identity:
-        """Return the identity in force as `tx` sees it."""
-        if tx.collectives.newest_version() != self._identity.version:
-            self._identity, self._envelope = self._read(tx)
-        return self._identity
+        """Return the identity in force as `tx` sees it; hold it if it is newer than ours."""
+        if tx.collectives.newest_version() == self.identity.version:
+            return self.identity
+        seen = self._read(tx)
+        if seen[0].version > self.identity.version:
+            self._held = seen
+        return seen[0]
 
     def envelope(self, version: int | None) -> Envelope:
         """Return an issued identity, by default the one in force; raise NotFound."""
         if version is None:
-            return self._envelope
+            return self._held[1]
         with self._store.read() as tx:
             text = tx.collectives.identity(version)
         if text is None:

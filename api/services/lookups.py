@@ -77,10 +77,11 @@ class Lookups:
             raise PlainLookupsDisabled
         identifiers = [canonical(given) for given in query.identifiers]
         shelf = self._shelf.current(self._clock())
-        self._quotas.spend(caller, len(identifiers))
-        tokens = self._stretching.tokens(
-            identifiers, self._instance.identity, self._instance.evaluator
-        )
+        with self._stretching.places(len(identifiers)):
+            self._quotas.spend(caller, len(identifiers))
+            tokens = self._stretching.tokens(
+                identifiers, self._instance.identity, self._instance.evaluator
+            )
         return LookupAnswer(results=[self._found(shelf, token) for token in tokens])
 
     def network(self) -> NetworkInfo:

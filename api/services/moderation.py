@@ -8,7 +8,7 @@ from api.crypto.envelopes import entry_id, key_id
 from api.crypto.failures import InvalidInput
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from api.services.callers import moderating
-from api.services.instance import Clock, Instance, to_the_hour
+from api.services.instance import Clock, Instance, hour_from, to_the_hour
 from api.services.transitions import LIVE, OPEN, end, move, note, replaced, send_back, take_up
 from api.store.engine import Store
 from api.store.transaction import Transaction
@@ -207,9 +207,9 @@ class Moderation:
     def _sign(self, desk: _Desk, report: ReportRow, envelope: Envelope) -> ApprovalAnswer:
         document = open_report(envelope, desk.identity, today=desk.now.date())
         self._compare(desk, report, document)
-        envelope, signed = self._signed(desk, report.envelope, envelope)
         grave = Severity.DANGER in (report.severity, document.severity)
         needed = signatures_needed(desk.identity, desk.collective, danger=grave)
+        envelope, signed = self._signed(desk, report.envelope, envelope, needed)
         entry = entry_id(envelope.payload_type, envelope.payload)
         values: dict[str, object] = {"envelope": envelope.model_dump_json(), "entry": entry}
         for other in desk.tx.reports.same_reporter(report):
@@ -222,9 +222,10 @@ class Moderation:
             return ApprovalAnswer(status=Status.IN_REVIEW, approvals=len(signed), needed=needed)
         if not desk.tx.reports.set_live(report, live=True):
             raise Conflict
-        delay = 0 if document.severity is Severity.DANGER else self._delay()
+        at_once = document.severity is Severity.DANGER
+        soonest = to_the_hour(desk.now) if at_once else hour_from(desk.now) + self._delay()
         values |= {
-            "publish_at": max(to_the_hour(desk.now) + delay, report.not_before),
+            "publish_at": max(soonest, report.not_before),
             "published_severity": document.severity,
             "published_month": document.month,
             "expires": document.expires,
@@ -246,22 +247,26 @@ class Moderation:
             raise InvalidInput("duplicate")
 
     def _signed(
-        self, desk: _Desk, stored: str | None, envelope: Envelope
+        self, desk: _Desk, stored: str | None, envelope: Envelope, needed: int
     ) -> tuple[Envelope, frozenset[str]]:
-        """Add what was sent to what is stored; return both with all who signed.
+        """Add the caller's signature to those stored; return all with all who signed.
 
-        Every signature that was sent must hold, and one of them be the caller's.
+        Every signature that was sent must hold. Only hers may be new: a colleague's that she
+        kept from an earlier report, or one that was released, is not her colleague's decision.
         """
         sent = signers(envelope, desk.identity, desk.collective)
-        if desk.moderator not in sent:
-            raise InvalidInput("too-few-signatures")
-        if stored is None:
-            return envelope, sent
-        former = Envelope.model_validate_json(stored)
-        before = standing_signers(former, desk.identity, desk.collective)
-        if former.payload != envelope.payload or desk.moderator in before:
+        former = None if stored is None else Envelope.model_validate_json(stored)
+        if former is not None and former.payload != envelope.payload:
             raise Conflict
-        signatures = {one.keyid: one for one in (*former.signatures, *envelope.signatures)}
+        before: frozenset[str] = frozenset()
+        if former is not None:
+            before = standing_signers(former, desk.identity, desk.collective)
+        if desk.moderator not in sent or not sent - before <= {desk.moderator}:
+            raise InvalidInput("too-few-signatures")
+        if desk.moderator in before and len(before) < needed:
+            raise Conflict
+        kept = former.signatures if former is not None else ()
+        signatures = {one.keyid: one for one in (*kept, *envelope.signatures)}
         joined = envelope.model_copy(update={"signatures": tuple(signatures.values())})
         return joined, before | sent
 
@@ -288,8 +293,8 @@ class Moderation:
             raise InvalidInput("not-yours")
         if (document.reason is RetractReason.DISPUTED) != disputed:
             raise InvalidInput("malformed")
-        envelope, signed = self._signed(desk, report.retraction, envelope)
         needed = self._needed(desk, report)
+        envelope, signed = self._signed(desk, report.retraction, envelope, needed)
         status = Status(report.status)
         if len(signed) < needed:
             note(desk.tx, desk.now, report, desk.moderator, status, "signed")

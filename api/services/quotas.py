@@ -19,7 +19,8 @@ from api.errors import RateLimited
 from schemas.callers import Caller, Role
 
 GUESSES_PER_MINUTE = 120
-"""Wrong receipts and wrong codes of everybody together: 10^16 receipts are out of reach."""
+"""Wrong receipts of everybody together. A right one is never limited, so that nobody can keep
+others from withdrawing; that there are 10^16 is what keeps them from being guessed."""
 
 _Count = tuple[RateLimitItem, str, int]
 """A quota, whose it is, and how much of it is wanted."""
@@ -70,14 +71,10 @@ class Quotas:
         own = [(item, caller.member, identifiers) for item in self._member]
         return [*own, (self._collective, caller.collective, identifiers)]
 
-    def may_guess(self, what: str) -> None:
-        """Raise RateLimited where too many wrong `what` were tried of late."""
-        if not self._limiter.test(self._guesses, what):
-            raise RateLimited(self._wait(self._guesses, what))
-
-    def guessed(self, what: str) -> None:
-        """Count a wrong `what`."""
-        self._limiter.hit(self._guesses, what)
+    def guess(self) -> None:
+        """Count a wrong receipt; raise RateLimited where everybody's were too many of late."""
+        if not self._limiter.hit(self._guesses, "receipt"):
+            raise RateLimited(self._wait(self._guesses, "receipt"))
 
     def _hit(self, wanted: Sequence[_Count]) -> None:
         # All of the counts or none: a refusal must not use up another count.

@@ -101,21 +101,16 @@ class Reports:
 
     def status(self, query: ReceiptQuery) -> StatusAnswer:
         """Tell where the report of a receipt stands; raise NotFound for any other receipt."""
-        digest = self._guess(query)
+        digest = self._digest(query)
         with self._store.read() as tx:
-            receipt_row = tx.receipts.find(digest)
-            if receipt_row is None:
-                raise self._wrong()
-            if receipt_row.status is not None:
-                return StatusAnswer(status=Status(receipt_row.status))
-            assert receipt_row.report is not None
-            status = tx.reports.status(receipt_row.report)
-            assert status is not None
-            return StatusAnswer(status=Status(status))
+            status = tx.receipts.status(digest)
+        if status is None:
+            raise self._wrong()
+        return StatusAnswer(status=Status(status))
 
     def withdraw(self, query: ReceiptQuery) -> StatusAnswer:
         """Take a report back, at any time; raise Conflict where it has ended otherwise."""
-        digest = self._guess(query)
+        digest = self._digest(query)
         now = self._clock()
         with self._store.begin() as tx:
             row = tx.receipts.find(digest)
@@ -174,8 +169,9 @@ class Reports:
         if not readers:
             raise Unavailable
         identifiers = list(dict.fromkeys(canonical(given) for given in submission.identifiers))
-        self._quotas.file(caller, len(identifiers))
-        tokens = self._stretching.tokens(identifiers, identity, self._instance.evaluator)
+        with self._stretching.places(len(identifiers)):
+            self._quotas.file(caller, len(identifiers))
+            tokens = self._stretching.tokens(identifiers, identity, self._instance.evaluator)
         fields = submission.model_dump(exclude={"identifiers", "account"})
         request = ReportRequest(
             identifiers=[
@@ -247,12 +243,11 @@ class Reports:
             )
         )  # fmt: skip
 
-    def _guess(self, query: ReceiptQuery) -> bytes:
-        self._quotas.may_guess("receipt")
+    def _digest(self, query: ReceiptQuery) -> bytes:
         return receipt_digest(self._instance.receipt_key, query.receipt.get_secret_value())
 
     def _wrong(self) -> NotFound:
-        self._quotas.guessed("receipt")
+        self._quotas.guess()
         return NotFound()
 
 

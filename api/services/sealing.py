@@ -51,6 +51,7 @@ class SealedFile:
 class SealedList:
     """All buckets of one layout: a reader sees one such list, whole, or the next."""
 
+    edition: str
     epoch: int
     layout: Layout
     generation: int
@@ -78,10 +79,12 @@ class Shelf:
         with store.read() as tx:
             layout = tx.buckets.layout()
             known = self._list
-            if layout is None or (known and known.generation == layout.generation):
+            if layout is None:
+                return
+            same = known is not None and known.edition == layout.edition
+            if known and same and known.generation == layout.generation:
                 return
             plan = Layout(layout.bits, layout.slots)
-            same = known is not None and (known.epoch, known.layout) == (layout.epoch, plan)
             files = list(known.files) if known and same else []
             rows = tx.buckets.newer(known.generation if known and same else 0)
             for row in rows:
@@ -91,7 +94,9 @@ class Shelf:
                 else:
                     files.append(sealed)
             if len(files) == 1 << layout.bits:
-                self._list = SealedList(layout.epoch, plan, layout.generation, tuple(files))
+                self._list = SealedList(
+                    layout.edition, layout.epoch, plan, layout.generation, tuple(files)
+                )
 
 
 class Sealer:
@@ -113,9 +118,10 @@ class Sealer:
             sealed = self._lay_out(tx, identity, now, generation)
         else:
             layout = Layout(current.bits, current.slots)
-            held = {index: entries for index, entries, _, _ in tx.buckets.summaries()}
+            summaries = tx.buckets.summaries()
+            held = {index: entries for index, entries, _, _ in summaries}
             due = {bucket_index(row.word, layout.bits) for row in changes}
-            due |= {i for i, _, hour, day in tx.buckets.summaries() if _is_old(hour, day, now)}
+            due |= {i for i, _, hour, day in summaries if _is_old(hour, day, now)}
             fresh = {index: self._listed(tx, index, layout, now) for index in due}
             held |= {index: len(entries) for index, entries in fresh.items()}
             if self._planned(held, layout.bits) != layout:
@@ -136,7 +142,8 @@ class Sealer:
         cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
         for entry, word in words.items():
             cut[bucket_index(word, layout.bits)].append(entry)
-        tx.buckets.lay_out(identity.epoch, layout.bits, layout.slots, generation)
+        edition = self._chance(16).hex()
+        tx.buckets.lay_out(edition, identity.epoch, layout.bits, layout.slots, generation)
         return self._put(tx, identity, layout, cut, now, generation)
 
     def _planned(self, held: Mapping[int, int], bits: int) -> Layout:

@@ -1,9 +1,12 @@
 """What time brings: publication in batches, expiry, sealing (PROTOCOL.md §§3, 6)."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from api.errors import Conflict
+import structlog
+
+from api.errors import Conflict, Unavailable
 from api.services.instance import Clock, Instance
 from api.services.sealing import Sealer
 from api.services.transitions import end, move, send_back
@@ -18,6 +21,8 @@ from schemas.tables import ReportRow
 LEASE = "time"
 LEASE_LIFE = timedelta(seconds=60)
 ACTOR = "system"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,8 @@ class Timekeeper:
             due = [report.id for report in tx.reports.due(int(now.timestamp()))]
             expired = [report.id for report in tx.reports.expired(f"{now:%Y-%m-%d}")]
             self._forget(tx, now)
-        published = sum(self._publish(report_id, now) for report_id in due)
-        ended = sum(self._expire(report_id, now) for report_id in expired)
+        published = sum(_tried(self._publish, report_id, now) for report_id in due)
+        ended = sum(_tried(self._expire, report_id, now) for report_id in expired)
         with self._store.begin() as tx:
             # Renewing locks the lease's row, so two processes never seal at once.
             sealed = self._sealer.run(tx, now) if self._take_lease(tx, now) else 0
@@ -112,3 +117,14 @@ class Timekeeper:
         except Conflict:
             return False
         return True
+
+
+def _tried(work: Callable[[str, datetime], bool], report_id: str, now: datetime) -> bool:
+    """Do `work` on one report; what is wrong with it must not keep the others from being listed."""
+    try:
+        return work(report_id, now)
+    except Unavailable:
+        raise
+    except Exception as fault:  # noqa: BLE001  (whatever it is)
+        log.critical("fault", kind=type(fault).__name__, work=work.__name__)
+        return False

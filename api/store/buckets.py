@@ -62,10 +62,17 @@ class Buckets:
         """Return the layout in force, or None before the first sealing."""
         return self._session.get(LayoutRow, THE_LAYOUT)
 
-    def lay_out(self, epoch: int, bits: int, slots: int, generation: int) -> None:
+    def lay_out(self, edition: str, epoch: int, bits: int, slots: int, generation: int) -> None:
         """Put a layout in force, without any bucket yet."""
         self._session.exec(delete(BucketRow))
-        row = LayoutRow(id=THE_LAYOUT, epoch=epoch, bits=bits, slots=slots, generation=generation)
+        row = LayoutRow(
+            id=THE_LAYOUT,
+            edition=edition,
+            epoch=epoch,
+            bits=bits,
+            slots=slots,
+            generation=generation,
+        )
         self._session.merge(row)
         self._session.flush()
 

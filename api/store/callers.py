@@ -59,7 +59,8 @@ class Callers:
     def end_member(self, collective: str, member: str) -> bool:
         """Forget the bearer, or the unused invitation, of `member`; tell whether it was there."""
         ended = 0
-        for table in (BearerRow, InvitationRow):
+        # In this order: a code being redeemed just now is waited for, and its bearer found.
+        for table in (InvitationRow, BearerRow):
             one = (col(table.collective) == collective, col(table.member) == member)
             ended += self._session.exec(delete(table).where(*one)).rowcount
         return ended > 0
@@ -72,7 +73,8 @@ class Callers:
     def end_collective(self, collective: str) -> int:
         """Forget all bearers and unused invitations of `collective`; return how many."""
         ended = 0
-        for table in (BearerRow, InvitationRow):
+        # In this order: a code being redeemed just now is waited for, and its bearer found.
+        for table in (InvitationRow, BearerRow):
             ended += self._session.exec(
                 delete(table).where(col(table.collective) == collective)
             ).rowcount

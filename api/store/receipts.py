@@ -1,9 +1,9 @@
 """Rows of receipts."""
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, update
+from sqlmodel import Session, col, delete, func, select, update
 
-from schemas.tables import ReceiptRow
+from schemas.tables import ReceiptRow, ReportRow
 
 
 class Receipts:
@@ -25,6 +25,15 @@ class Receipts:
     def find(self, digest: bytes) -> ReceiptRow | None:
         """Return the receipt, by its digest, as it is now."""
         return self._session.get(ReceiptRow, digest, populate_existing=True)
+
+    def status(self, digest: bytes) -> str | None:
+        """Return where the report of a receipt stands, None for no receipt; one query for all."""
+        query = (
+            select(func.coalesce(ReceiptRow.status, ReportRow.status))
+            .join(ReportRow, col(ReportRow.id) == col(ReceiptRow.report), isouter=True)
+            .where(ReceiptRow.digest == digest)
+        )
+        return self._session.exec(query).first()
 
     def is_closed(self, digest: bytes, status: str) -> bool:
         """Tell whether `status` is the final one of the receipt's report."""

@@ -7,8 +7,6 @@ from sqlmodel import Session, col, delete, func, select, tuple_, update
 
 from schemas.tables import IdentifierRow, RecordedRow, ReportRow, UnsealedRow
 
-LIVE = ("approved", "published", "disputed")
-
 
 class Reports:
     """Queries over reports, in the caller's transaction."""
@@ -31,10 +29,6 @@ class Reports:
         """Return a report, locked until the transaction ends."""
         query = select(ReportRow).where(ReportRow.id == report_id).with_for_update()
         return self._session.exec(query.execution_options(populate_existing=True)).first()
-
-    def status(self, report_id: str) -> str | None:
-        """Return the status of a report, without waiting for whoever changes it."""
-        return self._session.exec(select(ReportRow.status).where(ReportRow.id == report_id)).first()
 
     def lock(self, report_ids: Iterable[str]) -> None:
         """Lock several reports in one order for all, so that no two callers wait for each other."""
@@ -138,11 +132,16 @@ class Reports:
         return list(self._session.exec(query.order_by(col(ReportRow.rank), col(ReportRow.seq))))
 
     def published(self, collective: str) -> list[ReportRow]:
-        """Return the published reports of `collective`, locked until the transaction ends."""
+        """Return the published reports of `collective`, locked until the transaction ends.
+
+        Those that are about to be published are locked too, and waited for.
+        """
         query = select(ReportRow).where(
-            ReportRow.collective == collective, ReportRow.status == "published"
+            ReportRow.collective == collective,
+            col(ReportRow.status).in_(("approved", "published")),
         )
-        return list(self._session.exec(query.order_by(col(ReportRow.seq)).with_for_update()))
+        rows = self._session.exec(query.order_by(col(ReportRow.seq)).with_for_update())
+        return [row for row in rows if row.status == "published"]
 
     def expired(self, today: str) -> list[ReportRow]:
         """Return the reports whose last day is over, whatever their status."""

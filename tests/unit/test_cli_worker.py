@@ -97,12 +97,18 @@ def test_a_warning_is_said_in_numbers_and_words(
 ) -> None:
     instance.listed = listed(*counts)
     result = run("check", "07700 900113", *GB)
-    assert (result.output, result.exit_code) == (f"{words}\n", 1)
+    assert (result.stdout, result.exit_code) == (f"{words}\n", 1)
 
 
 def test_nothing_found_does_not_mean_safe(run: Run) -> None:
     result = run("check", "+44 7700 900114")
-    assert (result.output, result.exit_code) == (NO_WARNING, 0)
+    assert (result.stdout, result.exit_code) == (NO_WARNING, 0)
+
+
+def test_what_was_understood_is_said_beside_the_answer(run: Run) -> None:
+    result = run("check", "07700 900113", "--region", "DE")
+    assert result.stderr == "Understood as +49 7700 900113\n"
+    assert result.stdout == NO_WARNING
 
 
 def test_an_argument_with_an_at_sign_is_an_address(run: Run, instance: Instance) -> None:
@@ -137,7 +143,7 @@ def test_what_could_not_be_checked_is_no_success(run: Run) -> None:
 def test_a_region_is_asked_for_and_never_guessed(run: Run, instance: Instance, value: str) -> None:
     result = run("check", value)
     wanted = NO_IDENTIFIER if value.startswith("tel:") else WANT_REGION
-    assert (result.output, result.exit_code) == (f"Could not check: {wanted}\n", 2)
+    assert (result.stdout, result.exit_code) == (f"Could not check: {wanted}\n", 2)
     assert instance.asked == []
 
 
@@ -171,7 +177,7 @@ def test_the_reason_is_a_plain_sentence(
 ) -> None:
     instance.broken["/v1/evaluations"] = answer
     result = run("check", "07700 900113", *GB)
-    assert (result.output, result.exit_code) == (f"Could not check: {reason}\n", 2)
+    assert (result.stdout, result.exit_code) == (f"Could not check: {reason}\n", 2)
 
 
 def test_what_was_found_before_the_quota_was_over_is_said(run: Run, instance: Instance) -> None:
@@ -183,7 +189,7 @@ def test_what_was_found_before_the_quota_was_over_is_said(run: Run, instance: In
 
     instance.broken["/v1/evaluations"] = second_is_refused
     result = run("check", *numbers)
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0].startswith("+44 7700 900113: 3 reports")
     assert lines[1:10] == [f"{number}: {NO_WARNING.strip()}" for number in numbers[1:10]]
     assert lines[10].startswith("+44 7700 900123: Could not check: Too many requests")
@@ -193,11 +199,11 @@ def test_what_was_found_before_the_quota_was_over_is_said(run: Run, instance: In
 def test_without_a_usable_profile_nothing_was_checked(run: Run, path: Path) -> None:
     path.chmod(0o644)
     result = run("check", "07700 900114", *GB)
-    assert result.output.startswith(f"Could not check: {path} is open to others")
+    assert result.stdout.startswith(f"Could not check: {path} is open to others")
     assert result.exit_code == 2
     path.unlink()
     result = run("check", "07700 900114", *GB)
-    assert result.output.startswith(f"Could not check: {path} is not there: join first")
+    assert result.stdout.startswith(f"Could not check: {path} is not there: join first")
     assert result.exit_code == 2
 
 
@@ -245,11 +251,11 @@ def test_a_plain_check_asks_in_clear(run: Run, instance: Instance) -> None:
     reports = {"total": 1, "danger": 1, "risk": 0, "nuisance": 0, "recent": 0}
     instance.plain = [{"match": True, "reports": reports, "collectives": 1}]
     result = run("check", "07700 900113", "--plain", *GB)
-    assert result.output == "1 report from 1 collective, most serious: danger: do not meet\n"
+    assert result.stdout == "1 report from 1 collective, most serious: danger: do not meet\n"
     assert instance.asked == ["POST /v1/lookups"]
     instance.broken["/v1/lookups"] = lambda _: problem(403, "plain-lookups-disabled")
     result = run("check", "07700 900113", "--plain", *GB)
-    assert result.output == "Could not check: This instance answers private look-ups only.\n"
+    assert result.stdout == "Could not check: This instance answers private look-ups only.\n"
 
 
 # Joining.

@@ -630,7 +630,7 @@ def test_a_second_moderator_changes_nothing(
 
 
 def test_nobody_signs_twice(desk: Desk, instance: Instance) -> None:
-    opened = desk.open(awaiting(FIRST))
+    opened = desk.open(awaiting(FIRST).model_copy(update={"needed": 2}))
     with pytest.raises(CouldNotCheck, match="already"):
         desk.approve(opened)
     assert instance.sent == []
@@ -738,10 +738,22 @@ def test_what_an_earlier_moderator_signed_in_an_earlier_epoch_can_be_retracted(
 
 
 def test_the_queue_is_read_to_its_end(desk: Desk, instance: Instance) -> None:
-    instance.pages = [QueuePage(items=[item()], next="1.7"), QueuePage(items=[item(MAIL)])]
+    instance.pages = [
+        QueuePage(items=[item()], next="1.7"),
+        QueuePage(items=[item(MAIL, shown={"id": "34" * 16})]),
+    ]
     assert len(list(desk.queue(status=Status.PUBLISHED))) == 2
     assert [url.params.get("after") for url in instance.asked] == [None, "1.7"]
     assert [url.params["status"] for url in instance.asked] == ["published"] * 2
+
+
+@pytest.mark.parametrize("items", [[], [item()]], ids=["no reports", "the same again"])
+def test_a_queue_without_an_end_is_not_read_for_ever(
+    items: list[QueueItem], desk: Desk, instance: Instance
+) -> None:
+    instance.pages = [QueuePage(items=items, next="1.7")] * 9
+    with pytest.raises(Mismatch):
+        list(desk.queue())
 
 
 def test_a_report_is_found_by_its_identifier(desk: Desk, instance: Instance) -> None:
