@@ -139,9 +139,8 @@ def open_(desk: Desk, report_id: str) -> None:
 
 
 @moderator.command()
-@yes_option
 @with_desk
-def reseal(desk: Desk, *, yes: bool) -> None:
+def reseal(desk: Desk) -> None:
     """Let colleagues who joined later read the reports that came before them."""
     waiting: dict[str, list[QueueItem]] = {}
     colleagues = {}
@@ -153,7 +152,7 @@ def reseal(desk: Desk, *, yes: bool) -> None:
     for name, one in colleagues.items():
         click.echo(f"{name} cannot read {len(waiting[name])} reports. Her device must show:")
         click.echo(f"  {key_words(one.sign, one.box)}")
-        confirm("Do you know her, and did she read you these words?", yes=yes)
+        confirm("Do you know her, and did she read you these words?", yes=False)
         given = sum(desk.reseal(item, one) for item in waiting[name])
         click.echo(f"She can read {given} more.")
     if not colleagues:

@@ -113,9 +113,9 @@ def merge(stage: Stage) -> tuple[str, Any]:
 
 
 def retract(stage: Stage) -> tuple[str, Any]:
-    item = stage.approved()
+    item = stage.approved(severity=Severity.RISK)
     document = stage.world.retract_document(item, RetractReason.ERROR)
-    envelope = stage.world.envelope(document, *stage.cast.rose)
+    envelope = stage.world.envelope(document, stage.cast.rose[0])
     body = Approval(envelope=envelope).model_dump(mode="json")
     return f"/v1/moderation/reports/{item.id}/retract", body
 

@@ -700,17 +700,18 @@ def test_a_used_quota_says_how_long_to_wait(
             assert answer.status_code == status
 
 
-def test_guessing_receipts_and_codes_ends_soon(shared_world: World, tmp_path: Path) -> None:
+def test_guessing_receipts_ends_soon_and_disturbs_nobody(
+    shared_world: World, cast: Cast, tmp_path: Path
+) -> None:
     with serving(shared_world, tmp_path) as server:
-        receipts = [{"receipt": f"{secrets.randbelow(10**16):016}"} for _ in range(125)]
-        codes = [{"code": secrets.token_urlsafe(32)} for _ in range(125)]
-        for path, guesses in (("/v1/receipts/status", receipts), ("/v1/tokens", codes)):
-            answers = [server.ask("POST", path, json=guess) for guess in guesses]
-            statuses = [answer.status_code for answer in answers]
-            assert statuses == [404] * 120 + [429] * 5
-            answer = answers[-1]
-            problem_of(answer, 429, "rate-limited")
-            assert 1 <= int(answer.headers["retry-after"]) <= 60
+        filed = server.ask("POST", "/v1/reports", cast.member, json=fresh("PlainSubmission"))
+        guesses = [{"receipt": f"{secrets.randbelow(10**16):016}"} for _ in range(125)]
+        answers = [server.ask("POST", "/v1/receipts/status", json=guess) for guess in guesses]
+        assert [answer.status_code for answer in answers] == [404] * 120 + [429] * 5
+        problem_of(answers[-1], 429, "rate-limited")
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        mine = server.ask("POST", "/v1/receipts/status", json=filed.json())
+        assert mine.json() == {"status": "submitted"}
 
 
 def test_the_same_request_with_another_body_is_a_conflict(server: Server, cast: Cast) -> None:
@@ -838,7 +839,7 @@ def test_a_list_of_49_hours_is_unavailable_and_not_no_match(
     now = int(datetime.now(UTC).timestamp())
     with own_world.parts.store.begin() as tx:
         # Another process holds the lease, and does nothing.
-        assert tx.leases.take("time", "another", now, now + 3_600)
+        assert tx.leases.take("time", "another", now, now + 100)
     with serving(own_world, tmp_path, wait_for="/livez") as server:
         for number in (LISTED, UNLISTED):
             problem_of(look_up(server, cast.member, number), 503, "unavailable")

@@ -652,7 +652,10 @@ class IndependentClient:
         tokens = [unblind(element, r) for element, r in zip(evaluated, blinds, strict=True)]
         indices = [bucket_index(token, network, epoch, bits) for token in tokens]
         buckets = {index: self._bucket(identity, bits, index) for index in sorted(set(indices))}
-        return [find(buckets[i], network, token) for i, token in zip(indices, tokens, strict=True)]
+        found = [find(buckets[i], network, token) for i, token in zip(indices, tokens, strict=True)]
+        if any(counts and not counts.danger + counts.risk + counts.nuisance for counts in found):
+            raise CouldNotCheck("malformed")
+        return found
 
     def _current_identity(self) -> Identity:
         """Fetch the newest identity and follow the signatures to it from one that is trusted."""

@@ -311,6 +311,37 @@ def test_the_second_moderator_may_send_her_own_signature_alone(world: World) -> 
     assert (answer.status, answer.approvals) == (Status.APPROVED, 2)
 
 
+def test_a_colleagues_signature_counts_only_when_she_sent_it(world: World) -> None:
+    first, second = world.collective("rose")
+    world.file(world.member("rose"), 113)
+    item = world.item(first)
+    document = world.document(item, "rose")
+    approval = Approval(envelope=world.envelope(document, first, second))
+    with refused("too-few-signatures"):
+        world.parts.moderation.approve(item.id, approval, world.caller(second))
+    assert world.item(first).approvals == 0
+
+
+def test_a_signature_that_was_released_is_not_brought_back_by_a_colleague(world: World) -> None:
+    first, second = world.collective("rose")
+    world.file(world.member("rose"), 113)
+    item = world.item(first)
+    document = world.document(item, "rose")
+    kept = Approval(envelope=world.envelope(document, first))
+    world.parts.moderation.approve(item.id, kept, world.caller(first))
+    world.parts.moderation.release(item.id, world.caller(first))
+    both = Approval(envelope=world.envelope(document, first, second))
+    with refused("too-few-signatures"):
+        world.parts.moderation.approve(item.id, both, world.caller(second))
+
+
+def test_a_retraction_counts_a_colleagues_signature_only_when_she_sent_it(world: World) -> None:
+    world, item, (first, second), _ = published(world)
+    with refused("too-few-signatures"):
+        retract(world, item, first, second)
+    assert world.rows("report")[0]["status"] == "published"
+
+
 def test_a_pending_signature_of_a_revoked_moderator_no_longer_counts(world: World) -> None:
     first, second, third = world.collective("rose", 3)
     world.file(world.member("rose"), 113)
@@ -766,12 +797,14 @@ def test_a_report_is_not_merged_into_itself(world: World) -> None:
 
 
 def dispute(world: World, item: QueueItem, *signing: Moderator, sent: bool = True) -> Status:
-    envelope = None
-    if sent:
-        document = world.retract_document(item, RetractReason.DISPUTED)
-        envelope = world.envelope(document, *signing)
-    dispute = Dispute(envelope=envelope)
-    return world.parts.moderation.dispute(item.id, dispute, world.caller(signing[-1])).status
+    """Let each moderator dispute in her turn; return the last answer."""
+    document = world.retract_document(item, RetractReason.DISPUTED)
+    for count, moderator in enumerate(signing, start=1):
+        envelope = world.envelope(document, *signing[:count]) if sent else None
+        answer = world.parts.moderation.dispute(
+            item.id, Dispute(envelope=envelope), world.caller(moderator)
+        )
+    return answer.status
 
 
 def retract(
@@ -1057,6 +1090,7 @@ def test_every_change_of_a_report_is_in_the_trail(danger: Published) -> None:
         ("m", "published", "published", "resealed"),
         ("m", "published", "published", "signed"),
         ("m", "published", "published", "released"),
+        ("m", "published", "published", "signed"),
         ("m", "published", "disputed", None),
         ("m", "disputed", "in_review", None),
         ("m", "in_review", "in_review", "signed"),

@@ -416,6 +416,11 @@ def some_tokens(number: int, half: int | None = None) -> list[bytes]:
 
 def assert_found(world: World, tokens: list[bytes]) -> Layout:
     """Find every token as a client would, and no other; return the layout."""
+    return assert_listed(world, tokens, Counts(0, 1, 0, 1, 1))
+
+
+def assert_listed(world: World, tokens: list[bytes], counts: Counts | None) -> Layout:
+    """Find every token with `counts`, and no other; return the layout."""
     world.parts.shelf.refresh(world.parts.store)
     shelf = world.parts.shelf.current(world.clock.now)
     identity = world.identity
@@ -437,7 +442,7 @@ def assert_found(world: World, tokens: list[bytes]) -> Layout:
         word = bucket_word(token, NETWORK, 1)
         return find(buckets[bucket_index(word, shelf.layout.bits)], token)
 
-    assert [look_up(token) for token in tokens] == [Counts(0, 1, 0, 1, 1)] * len(tokens)
+    assert [look_up(token) for token in tokens] == [counts] * len(tokens)
     assert [look_up(token) for token in some_tokens(50)] == [None] * 50
     return shelf.layout
 
@@ -527,6 +532,19 @@ def test_a_bucket_that_fills_up_later_makes_the_layout_larger(world: World) -> N
     assert_found(world, tokens + more)
 
 
+def test_what_expired_is_not_sealed_again_though_it_is_still_stored(world: World) -> None:
+    world.collective("rose")
+    sealer = Sealer(world.parts.instance, 131_072, os.urandom)
+    tokens = some_tokens(3)
+    publish_tokens(world, tokens)
+    world.clock.now = datetime(2028, 10, 31, 23, 59, tzinfo=UTC)
+    seal(world, sealer)
+    assert_listed(world, tokens, Counts(0, 1, 0, 1, 0))
+    world.clock.pass_(minutes=1)
+    assert seal(world, sealer) == 1
+    assert_listed(world, tokens, None)
+
+
 def test_the_layout_shrinks_with_the_list(make_world: Any) -> None:
     world: World = make_world(bucket_limit=4096)
     world.collective("rose")
@@ -571,6 +589,13 @@ def test_a_process_does_not_give_back_the_lease_of_another(world: World) -> None
     with world.another() as other, world.another() as third:
         other.timekeeper.stop()
         assert third.timekeeper.run_once() is None
+
+
+def test_a_lease_taken_by_a_clock_that_ran_ahead_keeps_nobody_waiting(world: World) -> None:
+    ahead = Clock(world.clock.now + timedelta(days=365))
+    with world.another(ahead) as other:
+        assert other.timekeeper.run_once() is not None
+        assert world.parts.timekeeper.run_once() is not None
 
 
 def test_every_process_serves_what_one_of_them_sealed(world: World) -> None:
