@@ -591,13 +591,6 @@ def test_a_process_does_not_give_back_the_lease_of_another(world: World) -> None
         assert third.timekeeper.run_once() is None
 
 
-def test_a_lease_taken_by_a_clock_that_ran_ahead_keeps_nobody_waiting(world: World) -> None:
-    ahead = Clock(world.clock.now + timedelta(days=365))
-    with world.another(ahead) as other:
-        assert other.timekeeper.run_once() is not None
-        assert world.parts.timekeeper.run_once() is not None
-
-
 def test_every_process_serves_what_one_of_them_sealed(world: World) -> None:
     approved(world, *world.collective("rose"))
     with world.another(Clock(world.clock.now)) as other:
