@@ -134,11 +134,11 @@ class Reports:
     def published(self, collective: str) -> list[ReportRow]:
         """Return the published reports of `collective`, locked until the transaction ends.
 
-        Those that are about to be published are locked too, and waited for.
+        Those that may be about to be published are locked too, and waited for.
         """
         query = select(ReportRow).where(
             ReportRow.collective == collective,
-            col(ReportRow.status).in_(("approved", "published")),
+            col(ReportRow.status).in_(("in_review", "approved", "published")),
         )
         rows = self._session.exec(query.order_by(col(ReportRow.seq)).with_for_update())
         return [row for row in rows if row.status == "published"]

@@ -1091,7 +1091,6 @@ def test_every_change_of_a_report_is_in_the_trail(danger: Published) -> None:
         ("m", "published", "published", "signed"),
         ("m", "published", "published", "released"),
         ("m", "published", "published", "signed"),
-        ("m", "published", "published", "signed"),
         ("m", "published", "disputed", None),
         ("m", "disputed", "in_review", None),
         ("m", "in_review", "in_review", "signed"),
