@@ -14,7 +14,7 @@ from api.store.transaction import Transaction
 from api.trust import active_moderators, signatures_needed, standing_signers
 from schemas.base import Category, Kind, Severity
 from schemas.callers import Caller
-from schemas.documents import Envelope, Identity
+from schemas.documents import Envelope, Identity, ReportDocument
 from schemas.moderation import QueueItem, QueuePage
 from schemas.reports import Consent, Police, SealedAccount, Status, TokenIdentifier, Warn
 from schemas.tables import ReportRow
@@ -93,7 +93,7 @@ class Queue:
         pending = retraction or envelope
         severity = Severity(report.severity)
         # Of what is listed, the severity that it is listed with decides who may take it away.
-        grave = (report.published_severity or severity) == Severity.DANGER
+        grave = Severity.DANGER in (report.published_severity or severity, _proposed(report))
         return QueueItem(
             id=report.id,
             status=status,
@@ -122,6 +122,14 @@ class Queue:
             envelope=envelope,
             retraction=retraction,
         )
+
+
+def _proposed(report: ReportRow) -> Severity | None:
+    """Return the severity that a first signature gives a report in review, if there is one."""
+    envelope = _envelope(report.envelope)
+    if envelope is None or report.status != Status.IN_REVIEW:
+        return None
+    return ReportDocument.decode(envelope.payload).severity
 
 
 def _envelope(text: str | None) -> Envelope | None:

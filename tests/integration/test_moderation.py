@@ -1149,3 +1149,13 @@ def test_the_database_holds_no_number_receipt_or_bearer_and_the_trail_no_token(
     assert not [one for one in digests if one in text]
     assert not [one for one in world.parts.callers.members("rose") if one[0] in text]
     assert public_key(moderators[0].seed).hex() not in text
+
+
+def test_a_risk_that_a_first_signature_makes_a_danger_shows_that_two_are_needed(
+    world: World,
+) -> None:
+    first, second = world.collective("rose")
+    world.file(world.member("rose"), 113, severity=Severity.RISK)
+    answer = world.approve(world.item(first), first, severity=Severity.DANGER)
+    item = world.item(second)
+    assert (answer.needed, item.needed, item.approvals) == (2, 2, 1)

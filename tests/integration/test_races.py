@@ -1,5 +1,6 @@
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,7 +17,7 @@ from schemas.base import Severity
 from schemas.callers import JoinAnswer, JoinKeys, JoinRequest, Role
 from schemas.moderation import Approval, Merge, Rejection, RejectReason
 from schemas.reports import ReceiptAnswer, ReceiptQuery, Status, Warn
-from tests.factories import Clock, Moderator, World, submission
+from tests.factories import Clock, Moderator, World, refused, submission
 
 RACERS = 8
 ROUNDS = range(3)
@@ -244,6 +245,26 @@ def test_of_two_reports_of_one_reporter_approved_at_once_one_is_live(world: Worl
         assert codes(race(calls)) == ["conflict", "done"]
         approved = [row["id"] for row in world.rows("report") if row["status"] == "approved"]
         assert len(set(approved) & set(reports)) == 1
+
+
+def test_a_report_is_not_approved_while_its_twin_is_being_approved(world: World) -> None:
+    (moderator,) = world.collective("rose", 1)
+    member = world.member("rose")
+    for _ in range(2):
+        world.file(member, 113)
+    one, two = (row["id"] for row in world.rows("report"))
+    approve = approval(world, two, moderator)
+    with ThreadPoolExecutor(1) as pool:
+        with world.parts.store.begin() as tx:
+            first = tx.reports.find(one)
+            assert first is not None
+            assert tx.reports.set_live(first, live=True)
+            assert tx.reports.change(first, (Status.IN_REVIEW,), status=Status.APPROVED)
+            late = pool.submit(approve)
+            time.sleep(0.3)  # long enough to have looked for a live twin, and found none yet
+        with refused("conflict"):
+            late.result(10)
+    assert [row["status"] for row in world.rows("report")] == ["approved", "in_review"]
 
 
 def test_all_who_open_the_queue_at_once_see_it(world: World) -> None:
