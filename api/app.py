@@ -55,7 +55,7 @@ def publication_delay() -> int:
     return SHORTEST_DELAY + secrets.randbelow(LONGEST_DELAY - SHORTEST_DELAY)
 
 
-class UnsafeSetting(ValueError):  # noqa: N818
+class UnsafeSetting(ValueError):  # noqa: N818  (a state of things, not an error in them)
     """A bucket limit at which lists would be cut into files so small that clients refuse them."""
 
 
@@ -65,7 +65,8 @@ class Parts:
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         """Open the database and the keys.
 
-        Raises OutdatedSchema, NotFounded or KeyFileError where they are not fit to be used.
+        Raises OutdatedSchema, NotFounded or KeyFileError where they are not fit to be used, and
+        UnsafeSetting.
         """
         self.store = Store(open_engine(settings.url))
         try:

@@ -66,11 +66,11 @@ class Edge:
             await refused(Refusal())(scope, receive, sending)
 
 
-class _TooLarge(Exception):  # noqa: N818
+class _TooLarge(Exception):  # noqa: N818  (the problem's word)
     pass
 
 
-class _WrongType(Exception):  # noqa: N818
+class _WrongType(Exception):  # noqa: N818  (the problem's word)
     pass
 
 

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
 
-from api.crypto.bearers import bearer_digest, code_digest, new_bearer, new_code
+from api.crypto.bearers import Letter, bearer_digest, code_digest, new_bearer, new_code
 from api.crypto.joining import check_join
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from api.services.instance import Chance, Clock, Instance, to_the_hour
@@ -32,7 +33,7 @@ from schemas.tables import AuditRow
 INVITATION_LIFE = timedelta(days=7)
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4_096
-LETTERS = {Role.MEMBER: "m", Role.MODERATOR: "d"}
+LETTERS: Mapping[Role, Letter] = {Role.MEMBER: "m", Role.MODERATOR: "d"}
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Callers:
                 raise NotFound
             role = Role(row.role)
             moderator = self._enrol(tx, row.collective, role, request.keys, code)
-            bearer = new_bearer(LETTERS[role], self._chance)  # type: ignore[arg-type]
+            bearer = new_bearer(LETTERS[role], self._chance)
             tx.callers.add(bearer_digest(bearer), row.member, row.collective, role, moderator)
         return JoinAnswer(token=bearer, role=role, collective=row.collective)
 

@@ -18,7 +18,7 @@ WARNED_FROM = timedelta(days=60)
 SEALED_DAILY_HOURS = 24
 
 
-class OutdatedSchema(Exception):  # noqa: N818
+class OutdatedSchema(Exception):  # noqa: N818  (a state of things, not an error in them)
     """The database is not at the revision that this version was written for."""
 
     def __init__(self) -> None:

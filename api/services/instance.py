@@ -29,7 +29,7 @@ def hour_from(moment: datetime) -> int:
     return -(-int(moment.timestamp()) // 3600) * 3600
 
 
-class NotFounded(Exception):  # noqa: N818
+class NotFounded(Exception):  # noqa: N818  (a state of things, not an error in them)
     """There is no identity yet: `parasol init` was not run on this database."""
 
 

@@ -81,7 +81,7 @@ def send_back(
 ) -> None:
     """Begin the review of a live report anew, without any of its signatures.
 
-    `former` is the signed report that the next one must replace, if it was published.
+    `former` is the signed report that the next one must replace, if others may have seen it.
     """
     tx.reports.set_live(report, live=False)
     reset: dict[str, object] = {

@@ -14,7 +14,7 @@ HEAD = "0001"
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
-class UnknownSchema(Exception):  # noqa: N818
+class UnknownSchema(Exception):  # noqa: N818  (a state of things, not an error in them)
     """The database's revision is none of ours: it belongs to a newer version, or to others."""
 
 
