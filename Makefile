@@ -2,27 +2,35 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet install
+WEB := api/web
+NODE := cd $(WEB) && ./with-node
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo web test check bench lock clean
 
-demo: .venv/runtime
+demo: .venv/runtime web
 	$(BIN)/parasol demo
 
-test: .venv/development
+web: $(WEB)/dist/manifest.json
+
+test: .venv/development $(WEB)/node_modules/.development web
 	$(BIN)/pytest
 
-check: .venv/development
+check: .venv/development $(WEB)/node_modules/.development
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(WEB)/with-node $(WEB)/check-sources
 
-bench: .venv/development
+bench: .venv/development web
 	$(BIN)/python -m tests.bench
 
 lock: .venv/development
 	$(BIN)/uv pip compile pyproject.toml --group build $(COMPILE) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev $(COMPILE) -o requirements-dev.lock
+	$(BIN)/uv pip compile --group web $(COMPILE) -o requirements-web.lock
+	$(NODE) npm install --package-lock-only
+	$(NODE) node lock.mjs
 
 COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -36,5 +44,17 @@ COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url -
 	$(PIP) --require-hashes -r requirements-dev.lock
 	touch $@
 
+# `.runtime` has what builds the pages, `.development` also what checks them.
+$(WEB)/dist/manifest.json: $(WEB)/node_modules/.runtime $(WEB)/build.mjs $(shell find $(WEB)/src -type f)
+	$(NODE) node build.mjs
+
+$(WEB)/node_modules/.runtime: $(WEB)/package-lock.json .venv/runtime
+	test -e $(WEB)/node_modules/.development || { $(NODE) npm ci --omit=dev; }
+	touch $@
+
+$(WEB)/node_modules/.development: $(WEB)/package-lock.json .venv/runtime
+	$(NODE) npm ci
+	touch $@ $(WEB)/node_modules/.runtime
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist $(WEB)/dist $(WEB)/node_modules
