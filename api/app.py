@@ -15,7 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from api.crypto.buckets import DEFAULT_LIMIT
 from api.errors import Refusal
 from api.keyring import Keyring
-from api.routes import callers, edge, health, lookups, moderation, problems, reports
+from api.routes import callers, edge, health, lookups, moderation, pages, problems, reports
 from api.services.callers import Callers
 from api.services.health import Health, check_schema
 from api.services.instance import Clock, Instance
@@ -29,6 +29,10 @@ from api.services.stretching import Stretching
 from api.services.timekeeping import Timekeeper
 from api.settings import Settings
 from api.store.engine import Store, open_engine
+from api.web.assets import read_built
+from api.web.languages import read_languages
+from api.web.shells import Place
+from api.web.site import Site
 
 ROUND_SECONDS = 2.0
 """How often a process looks at the clock and at what others have sealed."""
@@ -126,8 +130,14 @@ class Parts:
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> FastAPI:
-    """Build the application; with no `settings`, from the environment."""
-    parts = Parts(settings or Settings(), clock)
+    """Build the application; with no `settings`, from the environment.
+
+    Raises PagesError where the pages are not fit to be served, and what `Parts` raises.
+    """
+    settings = settings or Settings()
+    built, languages = read_built(), read_languages(settings.pages)
+    parts = Parts(settings, clock)
+    identity = parts.instance.identity
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -149,7 +159,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
         telemetry=NO_TELEMETRY,
     )
     app.state.parts = parts
-    for module in (callers, health, lookups, moderation, reports):
+    app.state.site = Site(built, languages, Place(identity.origin, identity.network))
+    for module in (callers, health, lookups, moderation, pages, reports):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(edge.Edge)

@@ -78,3 +78,8 @@ class Settings(BaseSettings):
     def keys(self) -> Path:
         """The folder of the key files."""
         return self.data / "keys"
+
+    @property
+    def pages(self) -> Path:
+        """The folder of what the collective's pages say otherwise; it need not be there."""
+        return self.data / "pages"

@@ -99,11 +99,14 @@ def _worded(error: Exception) -> str:
     from api.crypto.failures import InvalidInput  # noqa: PLC0415
     from api.errors import Refusal  # noqa: PLC0415
     from api.keyring import KeyFileError  # noqa: PLC0415
+    from api.web import PagesError  # noqa: PLC0415
 
     if isinstance(error, Refused | Unreachable | CouldNotCheck | InvalidInput | KeyFileError):
         return explain(error)
     if isinstance(error, Refusal):
         return error.title
+    if isinstance(error, PagesError):
+        return str(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     name = type(error).__name__

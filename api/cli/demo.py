@@ -12,11 +12,14 @@ import uvicorn
 
 from api.app import create_app
 from api.cli import Plain
-from api.demo.seed import DemoClock, Seed
+from api.client import Profile
+from api.crypto.bearers import format_access
+from api.demo.seed import DemoClock, Device, Seed
 from api.founding import found
 from api.server import configure_logs, server_of
 from api.services.identities import Founding
 from api.settings import Settings
+from api.web.assets import read_built
 from schemas.callers import Role
 from schemas.documents import Argon2id
 
@@ -25,6 +28,7 @@ NETWORK, ORIGIN = "demo", "demo.example"
 COST = Argon2id(m_kib=65_536, t=3)
 READER = "northern-collective-demo"
 OPEN_QUEUE = "spreelicht-demo-1"
+PASTED = "hi are u free at 8? 07700 900113"
 PER_HOUR, PER_DAY = 1_000, 10_000
 
 
@@ -39,6 +43,7 @@ PER_HOUR, PER_DAY = 1_000, 10_000
 def demo(port: int, data: Path | None) -> None:
     """Found an instance, fill it with invented warnings, and serve it on this machine alone."""
     _refuse_taken(port)
+    read_built()  # or refuse before anything is founded
     folder = (data or Path(tempfile.mkdtemp(prefix="parasol-demo-"))).absolute()
     settings = Settings(
         data=folder / "instance",
@@ -49,6 +54,7 @@ def demo(port: int, data: Path | None) -> None:
         per_day=PER_DAY,
         collective_per_day=PER_DAY * 10,
         moderator_per_hour=PER_HOUR,
+        reports_per_day=PER_HOUR,
     )
     root, address = folder / "root.key", f"http://{HOST}:{port}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,27 +104,57 @@ class _Filling(threading.Thread):
             self._server.should_exit = True
 
     def _tell(self) -> None:
+        lines = [*self._for_the_browser(), "", *self._for_the_terminal()]
+        click.echo("\n".join(lines))
+        sys.stdout.flush()
+
+    def _for_the_browser(self) -> list[str]:
+        shown = [
+            device
+            for device in self._seed.devices
+            if device.collective == READER or device.name == OPEN_QUEUE
+        ]
+        return [
+            f"address: {self._address}",
+            f"invitation: {self._seed.invitation(READER, Role.MEMBER)}",
+            "Open the address in a browser, paste the invitation there, and then this message:",
+            f"  {PASTED}",
+            f"What you report there, two moderators decide at {self._address}/desk, in a tab each,",
+            "with the key file, the passphrase and the access line of each:",
+            *(line for device in shown for line in _desk_lines(device)),
+        ]
+
+    def _for_the_terminal(self) -> list[str]:
         reader = self._seed.new_member(READER, "reader")
         parasol = Path(sys.argv[0]).with_name("parasol")
         if parasol.is_relative_to(Path.cwd()):
             parasol = parasol.relative_to(Path.cwd())
         profile = self._people / "reader.json"
-        lines = [f"address: {self._address}", f"member token: {reader.token}"]
-        for device in self._seed.devices:
-            lines.append(
-                f"moderator {device.name}: --profile {device.profile} --keys {device.keys}"
-            )
-            lines.append(f"  passphrase (in {device.passphrase_file}): {device.passphrase}")
-        lines += [
-            f"invitation: {self._seed.invitation(READER, Role.MEMBER)}",
+        lines = [
             "In a second terminal, in this folder:",
             f'  {parasol} check "07700 900113" --region GB --profile {profile}',
             f'  {parasol} check "07700 900999" --region GB --profile {profile}',
             "As a moderator, with one report to decide:",
             f"  {parasol} moderator queue --profile {self._people / OPEN_QUEUE}.json",
+            f"another invitation: {self._seed.invitation(READER, Role.MEMBER)}",
+            f"member token: {reader.token}",
         ]
-        click.echo("\n".join(lines))
-        sys.stdout.flush()
+        for device in self._seed.devices:
+            lines.append(
+                f"moderator {device.name}: --profile {device.profile} --keys {device.keys}"
+            )
+            lines.append(f"  passphrase (in {device.passphrase_file}): {device.passphrase}")
+        return lines
+
+
+def _desk_lines(device: Device) -> list[str]:
+    profile = Profile.load(device.profile)
+    return [
+        f"  {device.name}",
+        f"    key file: {device.keys}",
+        f"    passphrase: {device.passphrase}",
+        f"    access: {format_access(profile.token, profile.root)}",
+    ]
 
 
 def _refuse_taken(port: int) -> None:

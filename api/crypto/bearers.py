@@ -95,6 +95,14 @@ def format_invitation(invitation: Invitation) -> str:
     return f"{invitation.address}/join#{invitation.code}.{invitation.root.hex()}"
 
 
+def format_access(bearer: str, root: bytes) -> str:
+    """Return the line `TOKEN.ROOT` by which an access is taken along to a browser.
+
+    With the root fingerprint, so that the browser too knows by itself whom it may trust.
+    """
+    return f"{bearer}.{root.hex()}"
+
+
 def _checked(address: str) -> str:
     parts = _ADDRESS.fullmatch(address)
     if parts is None or int(parts["port"] or 1) >= 1 << 16:

@@ -40,7 +40,8 @@ def element(data: bytes) -> Element:
     Raises InvalidInput `invalid-element` unless they are the canonical encoding of a valid point
     other than the identity.
     """
-    if len(data) != _SIZE or data == _ZERO:
+    # libsodium does not look at the highest bit: a second spelling of every point would pass.
+    if len(data) != _SIZE or data == _ZERO or data[-1] & 0x80:
         raise InvalidInput("invalid-element")
     if not rbcl.crypto_core_ristretto255_is_valid_point(data):
         raise InvalidInput("invalid-element")

@@ -48,6 +48,7 @@ class Device:
     """A moderator's device: where her files lie."""
 
     name: str
+    collective: str
     profile: Path
     keys: Path
     passphrase_file: Path
@@ -77,6 +78,10 @@ class Seed:
         """Do all of it; whatever goes wrong is raised, for nothing here may."""
         warnings = read_warnings(utc_now().date())
         self._gather({one.collective for one in warnings})
+        # While the clock stands at the real now: a round that runs on from a later month would
+        # forget an invitation of an earlier one.
+        for warning in warnings:
+            self._join(warning)
         # The newest first: no report meets its expiry before the real now.
         for month in sorted({one.month for one in warnings}, reverse=True):
             for warning in warnings:
@@ -117,6 +122,7 @@ class Seed:
         profile = join(self.invitation(collective, Role.MODERATOR), keys.prove)
         device = Device(
             name=name,
+            collective=collective,
             profile=self._folder / f"{name}.json",
             keys=self._folder / f"{name}.keys",
             passphrase_file=self._folder / f"{name}.passphrase",
@@ -133,7 +139,7 @@ class Seed:
         month = datetime.fromisoformat(f"{warning.month}-{MIDDLE_OF_THE_MONTH}").replace(tzinfo=UTC)
         filed = min(month, utc_now())
         self._clock.moment = filed
-        client = self._member(warning)
+        client = self._members[warning.reporter]
         tokens = client.tokens(warning.identifiers)
         report = Report(
             identifiers=warning.identifiers,
@@ -150,12 +156,11 @@ class Seed:
         self._clock.moment = min(filed + UNTIL_PUBLISHED, utc_now())
         self._parts.round()
 
-    def _member(self, warning: SyntheticWarning) -> Client:
-        """Return the client of a reporter: one bearer token stands for one of them."""
+    def _join(self, warning: SyntheticWarning) -> None:
+        """Let a reporter join, once: one bearer token stands for one of them."""
         if warning.reporter not in self._members:
             profile = self.new_member(warning.collective, warning.reporter)
             self._members[warning.reporter] = Client(profile)
-        return self._members[warning.reporter]
 
     def _decide(self, warning: SyntheticWarning, tokens: list[bytes]) -> None:
         """Let the moderators read, compare and decide what was just filed."""

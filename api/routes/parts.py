@@ -14,6 +14,7 @@ from api.services.lookups import Lookups
 from api.services.moderation import Moderation
 from api.services.queue import Queue
 from api.services.reports import Reports
+from api.web.site import Site
 from schemas.callers import Caller, Role
 
 _bearer = HTTPBearer(auto_error=False, description="A member's or moderator's token (§5).")
@@ -47,6 +48,10 @@ async def _reports(request: Request) -> Reports:
     return request.app.state.parts.reports  # type: ignore[no-any-return]
 
 
+async def _site(request: Request) -> Site:
+    return request.app.state.site  # type: ignore[no-any-return]
+
+
 TheCallers = Annotated[Callers, Depends(_callers)]
 TheHealth = Annotated[Health, Depends(_health)]
 TheInstance = Annotated[Instance, Depends(_instance)]
@@ -54,6 +59,7 @@ TheLookups = Annotated[Lookups, Depends(_lookups)]
 TheModeration = Annotated[Moderation, Depends(_moderation)]
 TheQueue = Annotated[Queue, Depends(_queue)]
 TheReports = Annotated[Reports, Depends(_reports)]
+TheSite = Annotated[Site, Depends(_site)]
 
 
 async def member(

@@ -1,9 +1,10 @@
 // Bundles the pages into dist/: hashed names, a manifest for the templates, every file compressed.
-import { readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const OUT = "dist/";
+const DONE = "dist";
+const OUT = "dist-new/";
 const { dependencies } = JSON.parse(await readFile("package.json", "utf8"));
 
 await rm(OUT, { recursive: true, force: true });
@@ -46,8 +47,10 @@ for (const file of await readdir(OUT)) {
   await writeFile(`${OUT}${file}.br`, brotliCompressSync(content));
   await writeFile(`${OUT}${file}.gz`, gzipSync(content, { level: 9 }));
 }
-// Last: whoever finds it finds all the others.
 await writeFile(`${OUT}manifest.json`, JSON.stringify(entries, null, 1));
+// Only what was built to the end takes the place of what is there.
+await rm(DONE, { recursive: true, force: true });
+await rename(OUT, DONE);
 
 /** The files that a bundle needs before it can run, without itself. */
 function staticImports(path, found = new Set()) {

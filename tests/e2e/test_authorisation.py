@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.crypto.bearers import bearer_letter, new_bearer
 from api.services.identities import newcomers
+from api.web.site import PATHS
 from schemas.base import Severity
 from schemas.callers import Role
 from schemas.documents import RetractReason
@@ -144,6 +145,11 @@ def at(path: str, body: Any = None) -> Cell:
     return lambda _: (path, body)
 
 
+def icon(stage: Stage) -> tuple[str, Any]:
+    document = stage.server.ask("GET", "/").text
+    return document.partition('<link rel="icon" type="image/svg+xml" href="')[2].split('"')[0], None
+
+
 def member_of_rose(stage: Stage) -> tuple[str, Any]:
     issued = stage.world.parts.callers.invite("rose", Role.MEMBER, 1)
     return f"/v1/moderation/members/{issued.invitations[0].id}", None
@@ -165,12 +171,15 @@ def moderators(status: int, elsewhere: int = 404) -> tuple[int, ...]:
 
 
 CODE = "A" * 43
+READING = ("GET", "HEAD")
 RECEIPT = {"receipt": "0" * 16}
 MATRIX: dict[tuple[str, str], tuple[Cell, tuple[int, ...]]] = {
     ("GET", "/livez"): (at("/livez"), public(204)),
     ("GET", "/readyz"): (at("/readyz"), public(204)),
     ("GET", "/openapi.json"): (at("/openapi.json"), public(200)),
     ("HEAD", "/openapi.json"): (at("/openapi.json"), public(200)),
+    **{(method, path): (at(path), public(200)) for method in READING for path in PATHS},
+    **{(method, "/static/{name}"): (icon, public(200)) for method in READING},
     ("GET", "/v1/network"): (at("/v1/network"), public(200)),
     ("POST", "/v1/tokens"): (at("/v1/tokens", {"code": CODE}), public(404)),
     ("POST", "/v1/receipts/status"): (at("/v1/receipts/status", RECEIPT), public(404)),

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from api.client import Client, Profile
 from api.crypto.identifiers import parse_identifier
+from api.moderating import ModeratorKeys
+from api.trust import active_moderators
 from tests.independent.client import IndependentClient
 from tests.services import free_port
 
@@ -99,6 +102,31 @@ def test_the_pasted_check_reads_as_the_readme_says(demo: Demo) -> None:
     assert (answer.stdout, answer.returncode) == (expected, 1)
 
 
+def test_the_address_comes_first_and_shows_a_page(demo: Demo) -> None:
+    first, second, *_ = demo.printed.splitlines()
+    assert first == f"address: {demo.line('address')}"
+    assert second.startswith(f"invitation: {demo.line('address')}/join#")
+    for path in ("/", "/join", "/desk"):
+        page = httpx2.get(demo.line("address") + path, trust_env=False)
+        assert (page.status_code, "<main" in page.text) == (200, True)
+
+
+def test_the_desk_s_lines_are_what_two_moderators_and_one_with_a_report_need(demo: Demo) -> None:
+    shown = re.findall(
+        r"^  (\S+)\n    key file: (\S+)\n    passphrase: (.+)\n    access: (\S+)\.([0-9a-f]{64})$",
+        demo.printed,
+        re.MULTILINE,
+    )
+    names = ["northern-collective-demo-1", "northern-collective-demo-2", "spreelicht-demo-1"]
+    assert [name for name, *_ in shown] == names
+    for name, file, passphrase, token, root in shown:
+        keys = ModeratorKeys.unlock(Path(file).read_bytes(), passphrase)
+        profile = Profile(address=demo.line("address"), token=token, root=bytes.fromhex(root))
+        with Client(profile) as client:
+            listed = active_moderators(client.identity(), name.rpartition("-")[0])
+        assert keys.public_sign in {one.sign for one in listed}
+
+
 def test_an_unlisted_number_reads_as_no_warning_found(demo: Demo) -> None:
     answer = demo.parasol("check", "07700 900999", "--region", "GB", "--profile", str(demo.profile))
     expected = "No warning found. This does not mean safe.\n"
@@ -142,8 +170,9 @@ def test_the_printed_invitation_makes_a_member(demo: Demo, tmp_path: Path) -> No
     assert joined.returncode == 0, joined.stderr
     answer = demo.parasol("check", "+16045550143", "--profile", str(profile))
     assert answer.stdout.startswith("2 reports from 2 collectives")
-    again = demo.parasol("join", demo.line("invitation"), "--profile", str(tmp_path / "other.json"))
-    assert again.returncode == 2
+    other = str(tmp_path / "other.json")
+    assert demo.parasol("join", demo.line("invitation"), "--profile", other).returncode == 2
+    assert demo.parasol("join", demo.line("another invitation"), "--profile", other).returncode == 0
 
 
 def test_a_moderator_reads_and_decides_with_the_printed_files(demo: Demo) -> None:

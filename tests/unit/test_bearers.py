@@ -13,6 +13,7 @@ from api.crypto.bearers import (
     bearer_digest,
     bearer_letter,
     code_digest,
+    format_access,
     format_invitation,
     new_bearer,
     new_code,
@@ -172,3 +173,8 @@ def test_an_incomplete_invitation_is_refused(line: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_invitation(line)
     assert str(caught.value) == "invalid-invitation"
+
+
+def test_an_access_line_is_the_token_and_the_root_in_hexadecimal() -> None:
+    bearer = new_bearer("d", ones)
+    assert format_access(bearer, bytes.fromhex(ROOT)) == f"{bearer}.{ROOT}"

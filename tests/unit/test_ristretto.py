@@ -141,6 +141,12 @@ def test_the_identity_is_refused() -> None:
     refused("invalid-element", lambda: ristretto.add(GENERATOR, identity))
 
 
+@pytest.mark.parametrize("n", range(1, 16))
+def test_a_point_has_one_spelling_only(n: int) -> None:
+    good = bytes.fromhex(MULTIPLES[n])
+    refused("invalid-element", lambda: ristretto.element(good[:31] + bytes([good[31] | 0x80])))
+
+
 @pytest.mark.parametrize("length", [0, 1, 31, 33, 64, 1_000_000])
 def test_bytes_of_another_length_are_refused(length: int) -> None:
     data = b"\x02" * length

@@ -1,1 +1,3 @@
-export {};
+import { begin } from "./chrome.js";
+
+begin();
