@@ -45,7 +45,7 @@ COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url -
 	touch $@
 
 # `.runtime` has what builds the pages, `.development` also what checks them.
-$(WEB)/dist/manifest.json: $(WEB)/node_modules/.runtime $(WEB)/build.mjs $(shell find $(WEB)/src -type f)
+$(WEB)/dist/manifest.json: $(WEB)/node_modules/.runtime $(WEB)/build.mjs $(WEB)/numbering.mjs $(shell find $(WEB)/src -type f)
 	$(NODE) node build.mjs
 
 $(WEB)/node_modules/.runtime: $(WEB)/package-lock.json .venv/runtime

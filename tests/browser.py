@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -53,7 +54,7 @@ class WireTap:
         self._sent = bytearray()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> "WireTap":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

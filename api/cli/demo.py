@@ -153,7 +153,7 @@ def _desk_lines(device: Device) -> list[str]:
         f"  {device.name}",
         f"    key file: {device.keys}",
         f"    passphrase: {device.passphrase}",
-        f"    access: {format_access(profile.token, profile.root)}",
+        f"    access: {format_access(profile.token, device.collective, profile.root)}",
     ]
 
 

@@ -95,12 +95,12 @@ def format_invitation(invitation: Invitation) -> str:
     return f"{invitation.address}/join#{invitation.code}.{invitation.root.hex()}"
 
 
-def format_access(bearer: str, root: bytes) -> str:
-    """Return the line `TOKEN.ROOT` by which an access is taken along to a browser.
+def format_access(bearer: str, collective: str, root: bytes) -> str:
+    """Return the line `TOKEN.COLLECTIVE.ROOT` by which an access is taken along to a browser.
 
     With the root fingerprint, so that the browser too knows by itself whom it may trust.
     """
-    return f"{bearer}.{root.hex()}"
+    return f"{bearer}.{collective}.{root.hex()}"
 
 
 def _checked(address: str) -> str:

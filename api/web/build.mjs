@@ -2,6 +2,7 @@
 import { readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { trimmedPlans } from "./numbering.mjs";
 
 const DONE = "dist";
 const OUT = "dist-new/";
@@ -24,6 +25,7 @@ const { metafile } = await build({
   format: "esm",
   target: "es2022",
   minify: true,
+  plugins: [trimmedPlans],
   legalComments: "none", // all licences stand in one file, below
   metafile: true,
 });

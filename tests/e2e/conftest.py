@@ -23,6 +23,7 @@ from api.crypto.bearers import Invitation, format_invitation
 from api.trust import root_fingerprint
 from schemas.callers import Caller, JoinRequest, Role
 from schemas.reports import Status
+from tests.e2e.demo import Demo, running_demo
 from tests.factories import Clock, Moderator, World
 from tests.services import free_port
 
@@ -234,6 +235,13 @@ def cast(shared_world: World) -> Cast:
 def server(shared_world: World, cast: Cast, tmp_path_factory: Any) -> Iterator[Server]:  # noqa: ARG001
     """A server for all tests of this folder, on SQLite and on PostgreSQL."""
     with serving(shared_world, tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: Any) -> Iterator[Demo]:
+    """The demo, for all tests of this folder."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as running:
         yield running
 
 

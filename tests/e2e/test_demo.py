@@ -2,25 +2,18 @@
 
 import base64
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from api.client import Client, Profile
 from api.crypto.identifiers import parse_identifier
 from api.moderating import ModeratorKeys
 from api.trust import active_moderators
+from tests.e2e.demo import Demo
 from tests.independent.client import IndependentClient
-from tests.services import free_port
 
 PARASOL = Path(sys.executable).with_name("parasol")
 DEADLINE = 120
@@ -56,43 +49,6 @@ NO_MATCHES = {
 }
 
 
-@dataclass(frozen=True)
-class Demo:
-    printed: str
-    profile: Path
-
-    def line(self, name: str) -> str:
-        found = re.search(rf"^{name}: (.+)$", self.printed, re.MULTILINE)
-        assert found is not None, f"the demo printed no line “{name}: …”"
-        return found[1]
-
-    def parasol(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PARASOL, *arguments], capture_output=True, text=True, check=False, timeout=60
-        )
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    output = folder / "output"
-    environment = os.environ | {"PORT": str(free_port()), "DATA": str(folder / "data")}
-    with output.open("w") as written, (folder / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            [PARASOL, "demo"], stdout=written, stderr=errors, env=environment
-        )
-    try:
-        until = time.monotonic() + DEADLINE
-        while "In a second terminal" not in output.read_text() or "999" not in output.read_text():
-            assert process.poll() is None, (folder / "errors").read_text()
-            assert time.monotonic() < until, "the demo took too long"
-            time.sleep(0.2)
-        yield Demo(output.read_text(), folder / "data/people/reader.json")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
 def test_the_pasted_check_reads_as_the_readme_says(demo: Demo) -> None:
     command = next(line for line in demo.printed.splitlines() if '"07700 900113"' in line)
     arguments = re.match(r'\s*\S*parasol check "([^"]+)" --region GB (--profile) (\S+)$', command)
@@ -113,7 +69,8 @@ def test_the_address_comes_first_and_shows_a_page(demo: Demo) -> None:
 
 def test_the_desk_s_lines_are_what_two_moderators_and_one_with_a_report_need(demo: Demo) -> None:
     shown = re.findall(
-        r"^  (\S+)\n    key file: (\S+)\n    passphrase: (.+)\n    access: (\S+)\.([0-9a-f]{64})$",
+        r"^  (\S+)\n    key file: (\S+)\n    passphrase: (.+)\n"
+        r"    access: ([^.]+)\.[a-z0-9-]+\.([0-9a-f]{64})$",
         demo.printed,
         re.MULTILINE,
     )

@@ -535,7 +535,7 @@ def test_a_moderator_checks_with_her_access(
     stranger: Device, cast: Cast, shared_world: World
 ) -> None:
     root = root_fingerprint(shared_world.identity.root).hex()
-    signed_in = stranger("signIn", line=f"{cast.rose[0].bearer}.{root}")
+    signed_in = stranger("signIn", line=f"{cast.rose[0].bearer}.rose.{root}")
     assert signed_in["role"] == "moderator"
     assert stranger.check(number(LISTED))[0]["total"] == 1
 

@@ -175,6 +175,6 @@ def test_an_incomplete_invitation_is_refused(line: str) -> None:
     assert str(caught.value) == "invalid-invitation"
 
 
-def test_an_access_line_is_the_token_and_the_root_in_hexadecimal() -> None:
+def test_an_access_line_is_the_token_the_collective_and_the_root() -> None:
     bearer = new_bearer("d", ones)
-    assert format_access(bearer, bytes.fromhex(ROOT)) == f"{bearer}.{ROOT}"
+    assert format_access(bearer, "rose", bytes.fromhex(ROOT)) == f"{bearer}.rose.{ROOT}"

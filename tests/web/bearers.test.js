@@ -110,21 +110,25 @@ test("an incomplete invitation is refused", () => {
 });
 
 test("an access line is read and written", () => {
-  const line = formatAccess({ token: TOKEN, root: ROOT });
-  assert.equal(line, `${TOKEN}.${ROOT}`);
-  assert.deepEqual(parseAccess(` ${line}\n`), { token: TOKEN, root: ROOT });
+  const parts = { token: TOKEN, collective: "rose-2", root: ROOT };
+  const line = formatAccess(parts);
+  assert.equal(line, `${TOKEN}.rose-2.${ROOT}`);
+  assert.deepEqual(parseAccess(` ${line}\n`), parts);
 });
 
 test("an incomplete access line is refused", () => {
   for (const line of [
     "",
     TOKEN,
-    `.${ROOT}`,
-    `${TOKEN}.`,
-    `${TOKEN}.${ROOT}.`,
-    `${TOKEN}.${ROOT.toUpperCase()}`,
-    `${TOKEN}.${ROOT.slice(1)}`,
-    `${CODE}.${ROOT}`,
+    `.rose.${ROOT}`,
+    `${TOKEN}.${ROOT}`,
+    `${TOKEN}..${ROOT}`,
+    `${TOKEN}.Rose.${ROOT}`,
+    `${TOKEN}.rose.`,
+    `${TOKEN}.rose.${ROOT}.`,
+    `${TOKEN}.rose.${ROOT.toUpperCase()}`,
+    `${TOKEN}.rose.${ROOT.slice(1)}`,
+    `${CODE}.rose.${ROOT}`,
     LINE,
   ]) {
     refused("invalid-invitation", () => parseAccess(line));

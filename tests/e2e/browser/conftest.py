@@ -115,12 +115,16 @@ def make_phone(browser: Browser) -> Iterator[Callable[..., Phone]]:
     phones: list[Phone] = []
 
     def make(address: str, **options: Any) -> Phone:
-        chosen = {"viewport": {"width": 390, "height": 844}, "locale": "en-GB", "has_touch": True}
+        chosen: dict[str, Any] = {
+            "viewport": {"width": 390, "height": 844},
+            "locale": "en-GB",
+            "has_touch": True,
+        }
         context = browser.new_context(**chosen | options)
         context.set_default_timeout(10_000)
         context.add_init_script(VIOLATIONS)
         phone = Phone(address, context, context.new_page())
-        context.on("request", lambda one: phone.requests.append(one))
+        context.on("request", lambda request: _count(phone, request))
         context.on("weberror", lambda error: phone.complaints.append(str(error.error)))
         context.on("console", lambda message: _note(phone, message))
         phones.append(phone)
@@ -131,6 +135,10 @@ def make_phone(browser: Browser) -> Iterator[Callable[..., Phone]]:
         complaints, foreign, violations = phone.complaints, phone.foreign(), phone.violations()
         phone.context.close()
         assert (complaints, foreign, violations) == ([], [], [])
+
+
+def _count(phone: Phone, request: Request) -> None:
+    phone.requests.append(request)
 
 
 def _note(phone: Phone, message: ConsoleMessage) -> None:
@@ -150,5 +158,5 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in sorted(set(config.stash.get(FIGURES, []))):
+    for line in sorted(set(config.stash.get(FIGURES, list[str]()))):
         terminalreporter.write_line(line)

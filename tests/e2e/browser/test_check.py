@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from api.client import Client, Profile
-from api.crypto.bearers import Invitation, parse_invitation
+from api.crypto.bearers import parse_invitation
 from api.crypto.identifiers import parse_identifier
 from api.crypto.stretching import Cost, stretch
 from schemas.base import encode_base64
@@ -19,6 +19,8 @@ from tests.e2e.browser.acts import MESSAGE, button, check, paste, sign_in, submi
 from tests.e2e.browser.conftest import Phone
 from tests.e2e.conftest import LISTED, TWICE, UNLISTED, Cast, Server
 
+pytestmark = pytest.mark.usefixtures("cast")
+
 DANGER = "danger: do not meet"
 ONE = f"1 report from 1 collective, most serious: {DANGER}"
 TWO = f"2 reports from 2 collectives, most serious: {DANGER}"
@@ -26,7 +28,7 @@ NONE = "No warning found. This does not mean safe."
 
 
 @pytest.fixture
-def signed_in(make_phone: Callable[..., Phone], server: Server, cast: Cast) -> Phone:  # noqa: ARG001
+def signed_in(make_phone: Callable[..., Phone], server: Server) -> Phone:
     phone = make_phone(server.address)
     sign_in(phone, server.invitation("rose"))
     return phone
@@ -72,7 +74,7 @@ def test_a_check_is_two_requests_and_none_of_their_bytes_tells_whom_it_is_about(
             address=server.address, token=cast.member, root=invitation.root, collective="rose"
         )
         phone = make_phone(f"http://127.0.0.1:{tap.port}")
-        page = sign_in(phone, f"{cast.member}.{invitation.root.hex()}")
+        page = sign_in(phone, f"{cast.member}.rose.{invitation.root.hex()}")
         assert check(page, MESSAGE.format(UNLISTED)) == [NONE]
         button(page, "Check another").click()
         paste(page, MESSAGE.format(TWICE))
@@ -213,7 +215,7 @@ def test_a_wrong_clock_is_named(
     phone.context.route("**/static/worker-*.js", shifted)
     page = phone.open()
     root = parse_invitation(server.invitation("rose")).root.hex()
-    page.get_by_label("Paste the line you were given").fill(f"{cast.member}.{root}")
+    page.get_by_label("Paste the line you were given").fill(f"{cast.member}.rose.{root}")
     submit(page)
     if hours > 0:  # else the identity is already dated in the future
         page.get_by_label("Not at all", exact=True).check()

@@ -6,11 +6,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from tests.e2e.browser.acts import MESSAGE, button, check, go, paste, sign_in, submit
+from tests.e2e.browser.acts import MESSAGE, check, go, paste, sign_in, submit
 from tests.e2e.browser.conftest import Phone
-from tests.e2e.conftest import LISTED, TWICE, UNLISTED, Cast, Server
+from tests.e2e.conftest import LISTED, TWICE, UNLISTED, Server
 
 LANGUAGES = ("ar", "en", "es", "fr")
+pytestmark = pytest.mark.usefixtures("cast")
+
 PATHS = ("/", "/desk", "/about", "/notice", "/safety")
 THEMES = ("dark", "light")
 SURROUNDINGS = [(code, theme) for code in ("en", "ar") for theme in THEMES]
@@ -38,9 +40,8 @@ def test_each_page_is_accessible(
 
 @pytest.mark.parametrize(("code", "theme"), SURROUNDINGS)
 def test_each_state_of_a_worker_is_accessible(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast, code: str, theme: str
+    make_phone: Callable[..., Phone], server: Server, code: str, theme: str
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     page = sign_in(phone, server.invitation("rose"))
 
@@ -83,9 +84,8 @@ def test_each_state_of_a_worker_is_accessible(
 
 
 def test_the_language_is_that_of_the_browser_and_can_be_changed_in_place(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address, locale="es-MX")
     page = phone.open()
     assert page.locator("html").get_attribute("lang") == "es"
@@ -105,9 +105,8 @@ def test_the_language_is_that_of_the_browser_and_can_be_changed_in_place(
 
 
 def test_words_at_twice_the_size_fit_a_small_screen(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address, viewport={"width": 320, "height": 640})
     page = sign_in(phone, server.invitation("rose"))
     check(page, MESSAGE.format(TWICE))
@@ -127,9 +126,8 @@ def test_nothing_moves_for_who_wants_no_motion(
 
 
 def test_an_answer_is_told_by_words_and_shape_as_well_as_colour(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address, forced_colors="active")
     page = sign_in(phone, server.invitation("rose"))
     check(page, f"+44 7700 900{TWICE} +44 7700 900{UNLISTED}", None)

@@ -9,7 +9,9 @@ from playwright.sync_api import Page
 from api.crypto.bearers import parse_invitation
 from tests.e2e.browser.acts import MESSAGE, button, check, go, paste, sign_in, submit
 from tests.e2e.browser.conftest import Phone
-from tests.e2e.conftest import TWICE, Cast, Server
+from tests.e2e.conftest import TWICE, Cast, Server, eventually
+
+pytestmark = pytest.mark.usefixtures("cast")
 
 BEFORE = "data:text/html,<title>before</title><p>before"
 NOTHING = {
@@ -29,9 +31,8 @@ def leave_by_shift(page: Page) -> None:
 
 @pytest.mark.parametrize("leave", [leave_by_button, leave_by_shift])
 def test_leaving_is_at_once_and_back_does_not_return(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast, leave: Callable[[Page], None]
+    make_phone: Callable[..., Phone], server: Server, leave: Callable[[Page], None]
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     phone.page.goto(BEFORE)
     page = sign_in(phone, server.invitation("rose"))
@@ -51,9 +52,8 @@ def test_leaving_is_at_once_and_back_does_not_return(
 
 
 def test_leaving_blanks_the_page_before_anything_else_answers(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     page = sign_in(phone, server.invitation("rose"))
     paste(page, SECRET)
@@ -66,9 +66,8 @@ def test_leaving_blanks_the_page_before_anything_else_answers(
 
 
 def test_nothing_is_stored_unless_asked_for(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     page = sign_in(phone, server.invitation("rose"))
     check(page, SECRET)
@@ -79,9 +78,8 @@ def test_nothing_is_stored_unless_asked_for(
 
 
 def test_nothing_typed_comes_back_with_the_page(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     page = sign_in(phone, server.invitation("rose"))
     paste(page, SECRET)
@@ -98,7 +96,7 @@ def test_access_is_kept_under_a_pin_and_forgotten_after_five_wrong_ones(
     phone = make_phone(server.address)
     root = parse_invitation(server.invitation("rose")).root.hex()
     page = phone.open()
-    page.get_by_label("Paste the line you were given").fill(f"{cast.member}.{root}")
+    page.get_by_label("Paste the line you were given").fill(f"{cast.member}.rose.{root}")
     submit(page)
     page.get_by_label("With a PIN on this phone").check()
     submit(page)
@@ -142,9 +140,8 @@ KEPT = """async () => {
 
 
 def test_ending_ones_access_ends_it_everywhere(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast
+    make_phone: Callable[..., Phone], server: Server
 ) -> None:
-    assert cast
     phone = make_phone(server.address)
     page = sign_in(phone, server.invitation("rose"))
     go(page, "Access")
@@ -163,9 +160,8 @@ def test_ending_ones_access_ends_it_everywhere(
 
 @pytest.mark.parametrize("missing", ["scripts", "WebAssembly", "Worker"])
 def test_without_the_means_the_page_says_why_and_whom_to_ask(
-    make_phone: Callable[..., Phone], server: Server, cast: Cast, missing: str
+    make_phone: Callable[..., Phone], server: Server, missing: str
 ) -> None:
-    assert cast
     options: dict[str, Any] = {"java_script_enabled": False} if missing == "scripts" else {}
     phone = make_phone(server.address, **options)
     if missing != "scripts":
@@ -173,7 +169,7 @@ def test_without_the_means_the_page_says_why_and_whom_to_ask(
     phone.page.goto(server.address)
     main = phone.page.get_by_role("main")
     why = "Scripts are switched off" if missing == "scripts" else "background workers"
-    main.get_by_text(why).first.wait_for()
+    eventually(lambda: why in main.inner_text())
     assert "the person who invited you" in main.inner_text()
     assert phone.page.get_by_role("link", name="Leave").get_attribute("href") == "about:blank"
     assert main.get_by_role("textbox").count() == 0

@@ -1,5 +1,6 @@
 /** Bearer tokens, invitations and access lines (docs/protocol.md §5). */
 import { fail } from "./failures.js";
+import { ID } from "./strict.js";
 
 const BEARER = /^psl_[md]_[A-Za-z0-9_-]{43}$/;
 const INVITATION = /^([^#]{1,300})\/join#([A-Za-z0-9_-]{43})\.([0-9a-f]{64})$/;
@@ -31,19 +32,20 @@ export function parseInvitation(line) {
 export const formatInvitation = ({ address, code, root }) => `${address}/join#${code}.${root}`;
 
 /**
- * The parts of an access line, `TOKEN.ROOT`: `{token, root}`, with which an access that was redeemed
- * already is taken to another device. Throws Failure `invalid-invitation` for anything else.
+ * The parts of an access line, `TOKEN.COLLECTIVE.ROOT`: `{token, collective, root}`, with which an
+ * access that was redeemed already is taken to another device: all that its holder can't ask for.
+ * Throws Failure `invalid-invitation` for anything else.
  */
 export function parseAccess(line) {
-  const [token, root, ...rest] = line.trim().split(".");
-  if (!isBearer(token) || !/^[0-9a-f]{64}$/.test(root) || rest.length) {
+  const [token, collective, root, ...rest] = line.trim().split(".");
+  if (!isBearer(token) || !ID.test(collective) || !/^[0-9a-f]{64}$/.test(root) || rest.length) {
     fail("invalid-invitation");
   }
-  return { token, root };
+  return { token, collective, root };
 }
 
 /** The line that `parseAccess` reads. */
-export const formatAccess = ({ token, root }) => `${token}.${root}`;
+export const formatAccess = ({ token, collective, root }) => `${token}.${collective}.${root}`;
 
 function isPrivate(host) {
   if (host === "localhost" || host.endsWith(".onion") || LOOPBACK.test(host)) {

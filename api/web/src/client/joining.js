@@ -5,7 +5,7 @@ import { Failure, fail } from "./failures.js";
 import { openSession } from "./session.js";
 
 const INVITATION = /https?:\/\/[^\s#]{1,300}\/join#[\w-]{43}\.[0-9a-f]{64}(?![\w-])/i;
-const ACCESS = /\bpsl_[md]_[\w-]{43}\.[a-z0-9.-]*[0-9a-f]{64}(?![\w-])/;
+const ACCESS = /\bpsl_[md]_[\w-]{43}\.[a-z0-9-]{1,40}\.[0-9a-f]{64}(?![\w-])/;
 // After these it is not known whether the identity follows from the root.
 const UNDECIDED = new Set(["offline", "unavailable", "internal", "rate-limited", "wrong-clock"]);
 const JOINED = {
@@ -60,18 +60,11 @@ export async function redeem({ code, root }, environment, keys) {
   return client;
 }
 
-/**
- * A Client for the parts of an access line, its identity verified; where the line names no collective
- * and the identity only one, it is that. Throws as a Client does.
- */
-export async function bring({ token, root, collective = null }, environment) {
-  const role = token.startsWith("psl_d_") ? "moderator" : "member";
-  const client = clientOf({ token, root, role, collective }, environment);
-  const { collectives } = await client.identity();
-  const [one, ...others] = collectives.filter(({ status }) => status === "active");
-  if (collective === null && one && others.length === 0) {
-    client.profile = { ...client.profile, collective: one.id };
-  }
+/** A Client for the parts of an access line, its identity verified. Throws as a Client does. */
+export async function bring(access, environment) {
+  const role = access.token.startsWith("psl_d_") ? "moderator" : "member";
+  const client = clientOf({ ...access, role }, environment);
+  await client.identity();
   return client;
 }
 

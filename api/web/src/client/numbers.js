@@ -5,6 +5,7 @@ import { parseIdentifier } from "./identifiers.js";
 const FEWEST_DIGITS = 7;
 const MOST_DIGITS = 17;
 const MOST_GROUPS = 64; // looked at together; whoever writes single digits has a dozen a number
+const MOST_GROUPS_IN_ALL = 1000;
 const WORD_DIGITS = 3; // "2h", "x4": so few digits beside a letter are rarely part of a number
 
 const GROUP = /(\+[ (]{0,2})?[0-9]+/g;
@@ -27,7 +28,7 @@ export const findNumbers = (text, region) => runs(text).flatMap((run) => best(ru
 function runs(text) {
   const found = [];
   let run = [];
-  for (const match of text.matchAll(GROUP)) {
+  for (const match of [...text.matchAll(GROUP)].slice(0, MOST_GROUPS_IN_ALL)) {
     const [whole, plus = ""] = match;
     const group = { start: match.index, end: match.index + whole.length, hasPlus: plus !== "" };
     group.digits = whole.slice(plus.length);

@@ -2,7 +2,7 @@ import { h, replace } from "./dom.js";
 import { choices, field, select } from "./fields.js";
 import { isolated } from "./people.js";
 import { severityLabel } from "./report-what.js";
-import { t } from "./strings.js";
+import { language, t } from "./strings.js";
 import { monthName } from "./wording.js";
 
 const LONGEST_WAIT = 30;
@@ -50,11 +50,12 @@ function waiting(draft) {
 }
 
 function summary(draft) {
+  const list = new Intl.ListFormat(language(), { type: "unit" });
   const names = draft.who.map((one) => h("li", null, isolated(one)));
   return h("section", { class: "card" }, [
     h("h2", null, t("report.summary")),
     h("ul", null, names),
-    h("p", null, draft.categories.map((id) => t(`category.${id}`)).join(", ")),
+    h("p", null, list.format(draft.categories.map((id) => t(`category.${id}`)))),
     h("p", null, monthName(draft.month)),
     h("p", { class: `sev-${draft.severity}` }, severityLabel(draft.severity)),
   ]);

@@ -1,8 +1,7 @@
 /** What a worker's page can ask for: signing in, checking, keeping access, following a receipt. */
 import { utf8 } from "../client/bytes.js";
 import { Client } from "../client/client.js";
-import { lock, unlock } from "../client/crypto/keyfiles.js";
-import { fail } from "../client/failures.js";
+import { Failure, fail } from "../client/failures.js";
 import { find } from "../client/finding.js";
 import { parseIdentifier, regions } from "../client/identifiers.js";
 import { accessLine, signIn } from "../client/joining.js";
@@ -11,6 +10,12 @@ import { askReceipt, asciiDigits } from "../client/receipts.js";
 const MEMBER = "member";
 const PIN = /^[0-9]{6,12}$/;
 const MOST_WRONG = 5;
+
+/** Fetched when first needed: who only checks has no use for it. */
+const keyfiles = () =>
+  import("../client/crypto/keyfiles.js").catch(() => {
+    throw new Failure("offline");
+  });
 
 export const methods = {
   /** What is kept on this device: `{kept: [{id, role}]}`. */
@@ -31,6 +36,7 @@ export const methods = {
   /** Keeps the access on this device under a PIN of 6 to 12 digits. */
   async keep({ pin }, { session, environment, kept }) {
     const { profile } = signedIn(session);
+    const { lock } = await keyfiles();
     const file = await lock(utf8(JSON.stringify(profile)), digitsOf(pin), environment.random);
     await kept.put({ id: MEMBER, role: profile.role, file, wrong: 0 });
   },
@@ -110,6 +116,7 @@ async function opened(pin, kept) {
   const record = (await kept.get(MEMBER)) ?? fail("signed-out");
   const left = MOST_WRONG - 1 - record.wrong;
   if (left >= 0) {
+    const { unlock } = await keyfiles();
     // Counted before it is tried: closing the page must not take a wrong one back.
     await kept.put({ ...record, wrong: record.wrong + 1 });
     try {

@@ -2,7 +2,7 @@
  * How a moderator gets to her desk, and what is kept of her on this device: records `{id, role, words,
  * keys, file, wrong}` of kept.js. `keys` is her key file as the command line has it, `file` her profile,
  * locked by her keys: so newer pins can be written without the passphrase. Until a code is redeemed
- * `file` is null. The arguments `environment` and `kept` are as in worker/main.js.
+ * `file` is null. The arguments `environment` and `kept` are as in worker/answering.js.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { parseAccess, parseInvitation } from "../bearers.js";
@@ -47,11 +47,11 @@ export async function join({ invitation, passphrase }, { environment, kept }) {
  * Failure `wrong-passphrase`, `malformed`, `invalid-invitation`, `cannot-keep`, and as a Client does.
  */
 export async function bring({ keys: text, access, passphrase }, { environment, kept }) {
-  const { token, root } = parseAccess(access);
-  if (!token.startsWith("psl_d_")) fail("invalid-invitation");
+  const parts = parseAccess(access);
+  if (!parts.token.startsWith("psl_d_")) fail("invalid-invitation");
   const keys = await unlockKeys(text, passphrase);
-  const { profile } = await joining.bring({ token, root }, environment);
-  const file = await lockProfile({ ...profile, collective: null }, keys, environment);
+  const { profile } = await joining.bring(parts, environment);
+  const file = await lockProfile(profile, keys, environment);
   await kept.put({ ...recordOf(keys, text.trim()), file });
   return keys;
 }
@@ -79,7 +79,7 @@ export async function connect({ profile, keys }, { environment, kept, later }) {
   const remember = (newer) => later(() => keep(newer, keys, { environment, kept }));
   const client = new Client(profile, { ...environment, remember });
   const place = placeOf(await client.identity(), keys);
-  // The answer to a code says it too, but nobody signed that.
+  // The profile has it from an answer or a line, and nobody signed those.
   if (place.collective !== null) {
     client.profile = { ...client.profile, collective: place.collective };
   }
@@ -90,7 +90,7 @@ export async function connect({ profile, keys }, { environment, kept, later }) {
  * Where the identity lists her keys: `{collective, moderator, state}`, the first two null and the last
  * "pending" where it does not; a moderator of an ended collective has ended too.
  */
-export function placeOf({ collectives }, { publicSign, publicBox }) {
+function placeOf({ collectives }, { publicSign, publicBox }) {
   for (const { id, status, moderators } of collectives) {
     const mine = moderators.find((one) => equal(one.sign, publicSign));
     if (mine !== undefined) {

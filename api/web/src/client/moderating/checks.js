@@ -1,7 +1,10 @@
 /**
  * What is compared before anything is signed (docs/protocol.md §6; port of
  * `api/moderating/checks.py`). Pure; nothing is sent from here. What differs is Failure
- * `mismatch {what, why?}`: nothing may be decided on it.
+ * `mismatch {what, why?}`, and nothing may be decided on it. `what` is a field of the report (`epoch`,
+ * `categories`, `severity`, `month`, `consent`, `wait_days`, `request_id`, `identifiers`), or
+ * `box-key`, `account`, `canonical`, `tokens`, `first-approval`, `first-retraction`, `published`,
+ * `former`, or `queue`.
  */
 import { equal } from "../bytes.js";
 import { entryId } from "../crypto/envelopes.js";

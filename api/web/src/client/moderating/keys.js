@@ -19,7 +19,7 @@ export const generateKeys = (random) => keysOf(random(SECRET), random(SECRET));
  * Her two secrets, the Ed25519 seed `sign` and the X25519 secret `box`, with what follows from them:
  * `publicSign`, `publicBox`, `kid` and `words`, the fingerprint that the operator compares.
  */
-export function keysOf(seed, secret) {
+function keysOf(seed, secret) {
   const [publicSign, publicBox] = [publicKey(seed), boxPublic(secret)];
   const words = keyWords(publicSign, publicBox);
   return { sign: seed, box: secret, publicSign, publicBox, kid: keyId(publicSign), words };
