@@ -7,7 +7,11 @@ export const trimmedPlans = {
     onLoad({ filter: /metadata\.min\.json\.js$/ }, async ({ path }) => {
       const whole = JSON.parse(await readFile(path.replace(/\.js$/, ""), "utf8"));
       const { countries, nonGeographic } = whole;
-      const trimmed = { ...whole, countries: plans(countries), nonGeographic: plans(nonGeographic) };
+      const trimmed = {
+        ...whole,
+        countries: plans(countries),
+        nonGeographic: plans(nonGeographic),
+      };
       return { loader: "json", contents: JSON.stringify(trimmed) };
     });
   },
