@@ -158,5 +158,5 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in sorted(set(config.stash.get(FIGURES, list[str]()))):
+    for line in sorted(set(config.stash.setdefault(FIGURES, []))):
         terminalreporter.write_line(line)

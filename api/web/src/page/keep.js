@@ -96,7 +96,7 @@ function newPin(app, done, back) {
       announce(t("pin.kept"));
       done();
     } catch (failure) {
-      complain(node, [[null, explain(failure)]]);
+      complain(node, [[null, explain(failure, "pin")]]);
     }
   };
   return form(submit, [
