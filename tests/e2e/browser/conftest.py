@@ -158,5 +158,6 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in sorted(set(config.stash.setdefault(FIGURES, []))):
+    lines: list[str] = config.stash.get(FIGURES, [])
+    for line in sorted(lines):
         terminalreporter.write_line(line)
