@@ -11,7 +11,11 @@ from tests.e2e.browser.conftest import Phone
 from tests.e2e.conftest import LISTED, TWICE, UNLISTED, Server
 
 LANGUAGES = ("ar", "en", "es", "fr")
-pytestmark = pytest.mark.usefixtures("cast")
+# What is on the phone does not depend on the database behind the server.
+pytestmark = [
+    pytest.mark.usefixtures("cast"),
+    pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True),
+]
 
 PATHS = ("/", "/desk", "/about", "/notice", "/safety")
 THEMES = ("dark", "light")

@@ -12,7 +12,11 @@ from tests.e2e.browser.acts import MESSAGE, sign_in
 from tests.e2e.browser.conftest import HERE, Phone
 from tests.e2e.conftest import TWICE, Server
 
-pytestmark = pytest.mark.usefixtures("cast")
+# What is on the phone does not depend on the database behind the server.
+pytestmark = [
+    pytest.mark.usefixtures("cast"),
+    pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True),
+]
 
 SLOWED = 6
 ROUNDS = 5
