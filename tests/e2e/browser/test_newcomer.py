@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page
 
 from api.moderating import ModeratorKeys
@@ -69,3 +70,45 @@ def test_the_demo_is_used_as_it_says(
     brought = ModeratorKeys.unlock(Path(shown[0][0]).read_bytes(), passphrase)
     assert ModeratorKeys.unlock(saved.read_bytes(), passphrase).kid == brought.kid
     assert desk.stored()["databases"] == ["notes"]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("code", ["en", "ar"])
+def test_each_state_of_the_desk_is_accessible(
+    make_phone: Callable[..., Phone], demo: Demo, code: str, theme: str
+) -> None:
+    (found,) = re.findall(
+        r"^  spreelicht\S+\n    key file: (\S+)\n    passphrase: (.+)\n    access: (\S+)$",
+        demo.printed,
+        re.MULTILINE,
+    )
+    phone = make_phone(demo.line("address"))
+    page = bring_keys(phone, *found)
+
+    def look(state: str) -> None:
+        """In another language and theme, switched in place, and back for the next act."""
+        page.locator("#language").select_option(code)
+        page.wait_for_selector(f"html[lang={code}]")
+        page.evaluate("(theme) => { document.documentElement.className = theme }", theme)
+        page.evaluate("() => scrollTo(0, 0)")
+        assert phone.axe() == [], state
+        phone.shoot(f"desk-{state}-{code}-{theme}")
+        page.locator("#language").select_option("en")
+        page.wait_for_selector("html[lang=en]")
+
+    page.locator(".queue .entry").first.wait_for()
+    look("queue")
+    page.locator(".queue .entry").first.click()
+    page.locator(".decisions").wait_for()
+    look("report")
+    page.keyboard.press("r")
+    page.locator("form.panel").wait_for()
+    look("reject")
+    button(page, "Cancel").click()
+    button(page, "Back to the list").click()
+    for tab in ("Find", "Members", "My keys", "Shortcuts"):
+        page.get_by_role("button", name=tab, exact=True).click()
+        look(tab.lower().replace(" ", "-"))
+    page.locator("#lock").click()
+    page.get_by_label("Passphrase").wait_for()
+    look("locked")
