@@ -98,3 +98,11 @@ test("no message takes long", () => {
     assert.ok(performance.now() - start < MOST_TIME, piece);
   }
 });
+
+test("what crosses the end of what is read is read whole, or not at all", () => {
+  const whole = "bob.smith@example.com.au";
+  for (let before = 10_000 - whole.length - 2; before < 10_002; before += 1) {
+    const found = find(`${"x ".repeat(before / 2)}${whole}`, null);
+    assert.ok(found.every(({ canonical }) => canonical === whole));
+  }
+});

@@ -102,6 +102,22 @@ def test_a_check_is_two_requests_and_none_of_their_bytes_tells_whom_it_is_about(
     assert [one for one in secrets if one in sent] == []
 
 
+def test_pressing_twice_checks_once(signed_in: Phone) -> None:
+    page = signed_in.page
+    paste(page, MESSAGE.format(TWICE))
+    page.evaluate("() => { const f = document.forms[0]; f.requestSubmit(); f.requestSubmit(); }")
+    page.locator(".verdict").wait_for()
+    asked = [one for one in signed_in.requests if "/v1/evaluations" in one.url]
+    assert (page.locator(".verdict").all_inner_texts(), len(asked)) == ([TWO], 1)
+
+
+def test_one_that_was_switched_off_is_checked_where_it_is_the_only_one(signed_in: Phone) -> None:
+    page = signed_in.page
+    paste(page, f"+44 7700 900{UNLISTED} or +44 7700 900{TWICE}", None)
+    page.get_by_label(f"+44 7700 900{TWICE}").uncheck()
+    assert check(page, f"+44 7700 900{TWICE}", None) == [TWO]
+
+
 def test_an_invitation_in_the_address_is_taken_out_of_it_at_once(
     make_phone: Callable[..., Phone], server: Server
 ) -> None:

@@ -3,6 +3,7 @@ import { findNumbers, parsed } from "./numbers.js";
 import { digitsOf } from "./phones.js";
 
 const MOST_CHARACTERS = 10_000;
+const MARGIN = 1_000; // what begins before the end is read whole
 
 // Characters that only change how others look.
 const UNSEEN = /[\p{Cf}\ufe0e\ufe0f\u20e3]/u;
@@ -43,7 +44,7 @@ const NOISE = [
  * (`needsRegion`) and for what looks like a number but is not a possible one.
  */
 export function find(text, region) {
-  const raw = text.slice(0, MOST_CHARACTERS);
+  const raw = text.slice(0, MOST_CHARACTERS + MARGIN);
   const { clean, at } = cleaned(raw);
   const [addresses, withoutAddresses] = findAddresses(clean);
   const [links, withoutLinks] = findLinks(withoutAddresses);
@@ -52,7 +53,9 @@ export function find(text, region) {
     withoutLinks.replace(LETTER_O, (all, before, o) => before + "0".repeat(o.length)),
   );
   const numbers = findNumbers(bare, region).map((number) => ({ kind: "phone", ...number }));
-  const all = [...addresses, ...links, ...numbers].sort((a, b) => a.start - b.start);
+  const all = [...addresses, ...links, ...numbers]
+    .filter(({ start }) => at[start] < MOST_CHARACTERS)
+    .sort((a, b) => a.start - b.start);
   const seen = new Set();
   const once = all.filter(({ canonical, digits }) => {
     const isNew = !seen.has(canonical ?? digits);

@@ -1,7 +1,7 @@
 import { begin, whenLeaving } from "./chrome.js";
 import { check } from "./check.js";
 import { config } from "./config.js";
-import { focusOn, h, replace } from "./dom.js";
+import { announce, focusOn, h, replace } from "./dom.js";
 import { call, ready } from "./engine.js";
 import { entry } from "./entry.js";
 import { couldNot } from "./failing.js";
@@ -41,6 +41,7 @@ const app = {
 
   /** Shows the view again, and goes to its heading. */
   draw() {
+    announce(""); // what was said of the view before
     render();
     scrollTo(0, 0);
     const heading = main.querySelector("h1");

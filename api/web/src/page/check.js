@@ -9,6 +9,9 @@ import { answer, explain, worst } from "./wording.js";
 
 const MOST = 10; // identifiers in one check
 
+// Of the worker's: a missing answer must never read as none found.
+const INTERNAL = { code: "internal", members: {} };
+
 const fresh = () => ({ phase: "asking", people: nobody(), asked: [], answers: [], failure: null });
 
 /** The view that checks what was pasted. */
@@ -18,13 +21,16 @@ export function check(app) {
   if (draft.phase === "failed") return failed(app, draft);
   if (draft.phase === "answered") return answered(app, draft);
   const { nodes, read } = people(app, draft.people, MOST);
+  // Another press, or the form as it was before, may have asked meanwhile.
+  const isAsking = () => app.drafts.check === draft && draft.phase === "asking";
   const submit = async (node) => {
     try {
       const { people: asked, problems } = await read();
       if (!complain(node, problems)) return;
+      if (!isAsking()) return;
       draft.asked = asked;
     } catch (failure) {
-      fail(app, draft, failure);
+      if (isAsking()) fail(app, draft, failure);
       return;
     }
     await ask(app, draft);
@@ -48,6 +54,7 @@ async function ask(app, draft) {
   };
   try {
     draft.answers = await call("check", { identifiers }, onProgress);
+    if (draft.answers.length !== identifiers.length) throw INTERNAL;
   } catch (failure) {
     fail(app, draft, failure);
     return;

@@ -1,14 +1,15 @@
-import { begin } from "./chrome.js";
+import { begin, whenLeaving } from "./chrome.js";
 import { config } from "./config.js";
 import { ready } from "./engine.js";
 import { h } from "./dom.js";
 import { door } from "./desk/door.js";
 import { listen } from "./desk/keyboard.js";
-import { guard, repaint, show } from "./desk/stage.js";
-import { forget, press } from "./desk/work.js";
+import { guard, show } from "./desk/stage.js";
+import { forget, press, respeak } from "./desk/work.js";
 import { setLanguage, t } from "./strings.js";
 
-begin(repaint);
+begin(respeak);
+whenLeaving(forget);
 start();
 
 async function start() {

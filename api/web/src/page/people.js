@@ -29,11 +29,14 @@ export function people(app, draft, most) {
     timer = setTimeout(() => quietly(look()), PAUSE);
   });
   if (draft.text) quietly(look());
-  const read = async () => {
+  const settle = async () => {
     clearTimeout(timer);
     while (!(await look())); // until it is about what stands there now
     return { people: chosenOf(draft, most), problems: problems(draft, most, parts) };
   };
+  let reading = null;
+  // Two at a time would for ever overtake each other.
+  const read = () => (reading ??= settle().finally(() => (reading = null)));
   const nodes = [field(t("people.label"), area, t("people.hint")), parts.list, parts.where];
   return { nodes, read };
 }
@@ -86,6 +89,7 @@ const quietly = (promise) => promise.catch(() => {});
 
 function listed(draft, most) {
   const { pieces, off } = draft;
+  if (pieces.length < 2) off.clear(); // nothing to choose from
   if (pieces.length < 2) return pieces.map((one) => h("p", null, understood(one)));
   for (const { text } of chosenOf(draft, Infinity).slice(most)) off.add(text);
   const change = (text, checked) => {

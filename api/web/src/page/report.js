@@ -74,6 +74,7 @@ function who(app, draft) {
     try {
       const { people: chosen, problems } = await read();
       if (!complain(node, problems)) return;
+      if (draft.step !== 0) return; // pressed twice
       draft.who = chosen;
     } catch (failure) {
       complain(node, [[null, explain(failure)]]);
@@ -188,7 +189,13 @@ function sent(app, draft) {
     { class: "digits card", dir: "ltr", translate: "no" },
     grouped(draft.receipt),
   );
-  const sure = h("input", { type: "checkbox", id: "kept", autocomplete: "off" });
+  const sure = h("input", {
+    type: "checkbox",
+    id: "kept",
+    autocomplete: "off",
+    checked: Boolean(draft.sure),
+    on: { change: () => (draft.sure = sure.checked) },
+  });
   const submit = (node) => {
     if (!complain(node, sure.checked ? [] : [[sure, t("sent.missing")]])) return;
     delete app.drafts.report;

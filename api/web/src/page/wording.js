@@ -9,7 +9,7 @@ export function worst({ danger, risk }) {
 
 /** The line that answers a check: `counts` as found, or null where there is no entry. */
 export function answer(counts) {
-  if (!counts) return t("check.none");
+  if (counts === null) return t("check.none");
   return t("check.match", {
     reports: t("check.reports", { n: counts.total }),
     collectives: t("check.collectives", { n: counts.collectives }),

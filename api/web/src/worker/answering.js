@@ -12,7 +12,7 @@ import { Failure, fail } from "../client/failures.js";
 import { methods as member } from "./member.js";
 
 // They neither use the client nor wait for it.
-const AT_ONCE = new Set(["start", "state", "regions", "find"]);
+const AT_ONCE = new Set(["start", "state", "regions", "find", "desk.lock", "desk.kept"]);
 
 /** A function that answers the page's messages with `post`. */
 export function answering(environment, kept, post) {

@@ -68,6 +68,7 @@ export const methods = {
     // A desk may be unlocked for hours: colleagues come and go meanwhile.
     const { profile } = desk.client;
     const { client } = await access.connect({ profile, keys: desk.keys }, context);
+    if (context.session.desk !== desk) fail("locked"); // meanwhile
     desk.client = context.session.client = client;
     desk.items.clear();
     desk.opened.clear();

@@ -50,7 +50,7 @@ export function correcting(pane, corrected) {
   );
   return h(
     "details",
-    { class: "correcting", open: pane.correcting || !reported.length },
+    { class: "correcting", open: Boolean(pane.correction) || !reported.length },
     h("summary", null, t("desk.correct")),
     h("div", { class: "stack" }, set, place, field(t("desk.fact.month"), when)),
   );

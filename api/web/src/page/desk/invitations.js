@@ -8,21 +8,28 @@ import { ask } from "./stage.js";
 const MOST = 20; // invitations at once
 const ID = /^[0-9a-f]{32}$/;
 
-/** The view in which members are invited, and their access is ended. */
-export function invitations() {
-  return [part(t("desk.invite"), inviting()), part(t("desk.end"), ending())];
+/**
+ * The view in which members are invited, and their access is ended. What is made stands in
+ * `work.made` until the desk is locked: it can be shown by nobody else again.
+ */
+export function invitations(work) {
+  return [part(t("desk.invite"), inviting(work)), part(t("desk.end"), ending())];
 }
 
-function inviting() {
+function inviting(work) {
   const count = h("input", { ...quiet, type: "number", min: 1, max: MOST, value: "1" });
   const place = h("div", { class: "stack" });
   const invite = (node) => {
     const n = count.valueAsNumber;
     const right = Number.isInteger(n) && n >= 1 && n <= MOST;
     if (!complain(node, right ? [] : [[count, t("desk.invite.wrong", { most: MOST })]])) return;
-    attempt(node, t("common.moment"), async () => show(await ask("invite", { count: n })));
+    attempt(node, t("common.moment"), async () => {
+      work.made = [...(await ask("invite", { count: n })), ...work.made];
+      show();
+    });
   };
-  const show = (made) => {
+  const show = () => {
+    const { made } = work;
     const one = ({ id, line }) =>
       h(
         "li",
@@ -36,6 +43,7 @@ function inviting() {
       h("ol", { class: "list stack" }, made.map(one)),
     );
   };
+  if (work.made.length) show();
   return [
     form(
       invite,

@@ -20,7 +20,7 @@ let does = {};
  */
 export function reportPane(given, hooks) {
   [pane, shared, does] = [null, given, hooks];
-  return { node, draw, open, close, press, row: () => pane?.row ?? null };
+  return { node, draw, open, close, press, respeak, row: () => pane?.row ?? null };
 }
 
 async function open(row) {
@@ -38,6 +38,13 @@ async function open(row) {
   }
   draw();
   focusOn(node.querySelector("h2"));
+}
+
+/** Takes back a question, and what was said, in another language than the page's now. */
+function respeak() {
+  if (pane?.kind !== "open" || pane.asking?.isSent()) return;
+  Object.assign(pane, { asking: null, message: null });
+  draw();
 }
 
 function fail(failure) {
@@ -156,11 +163,11 @@ function correct() {
 
 async function letIn({ kid }) {
   const { row, report } = pane;
-  await ask("reseal", { id: row.id, kid });
+  const { given } = await ask("reseal", { id: row.id, kid });
   report.excluded = report.excluded.filter((one) => one.kid !== kid);
   if (pane?.report !== report) return;
   draw();
-  announce(t("desk.excluded.done"));
+  announce(t(given ? "desk.excluded.done" : "failure.conflict"));
   focusOn(node.querySelector("h2"));
 }
 

@@ -56,7 +56,8 @@ export function panel({ options, label, question, key }, yes, no) {
     }
   }
 
-  return { node, press, focus: () => (choice === null && radios.length ? radios[0] : go).focus() };
+  const focus = () => (choice === null && radios.length ? radios[0] : go).focus();
+  return { node, press, focus, isSent: () => sent };
 }
 
 function numbered(question, options, choice, choose) {

@@ -22,10 +22,10 @@ let hidden = 0;
  */
 export function show(next, news) {
   view = next;
+  announce(news ?? ""); // else what was said before would stay
   repaint();
   scrollTo(0, 0);
   focusOn(main.querySelector("h1"));
-  if (news) announce(news);
 }
 
 /** Shows the same view anew. */

@@ -20,6 +20,7 @@ const DECIDING = "acrmdtl";
 
 const fresh = () => ({
   tab: "queue",
+  made: [],
   status: "", // of the queue; empty: whatever waits for a decision
   rows: null, // of the queue, once they have come
   search: { people: nobody(), region: "", shown: null, rows: [] },
@@ -62,6 +63,13 @@ export function forget() {
   work = fresh();
   pane?.close();
   pane = list = desk = null;
+}
+
+/** Shows all anew in another language; what was said in the old one goes. */
+export function respeak() {
+  work.note = "";
+  pane?.respeak();
+  repaint();
 }
 
 /** Does what a key stands for; false for a key that means nothing here. */
@@ -123,7 +131,7 @@ function drawSide() {
   const { tab, search } = work;
   desk.classList.toggle("reading", Boolean(pane.row()));
   const side = desk.firstChild;
-  if (tab === "invite") replace(side, invitations());
+  if (tab === "invite") replace(side, invitations(work));
   else if (tab === "keys") replace(side, keyring());
   else if (tab === "find") replace(side, finding(search, repaint), listed(), note());
   else replace(side, filter(), work.failure ? failed() : listed(), note());
