@@ -59,18 +59,6 @@ ROOT = Path(__file__).parents[2]
 VECTORS = json.loads((ROOT / "tests/vectors/documents-v1.json").read_text("utf-8"))
 LOOKUP = json.loads((ROOT / "tests/vectors/lookup-v1.json").read_text("utf-8"))
 WITH_NODE = [str(ROOT / "api/web/with-node"), "node"]
-SUITES = [
-    "bearers",
-    "buckets",
-    "documents",
-    "envelopes",
-    "keyfiles",
-    "oprf",
-    "sealing",
-    "stretching",
-    "trust",
-    "vectors",
-]
 # Each example is an answer of another process.
 alike = settings(deadline=None, max_examples=60)
 
@@ -124,15 +112,6 @@ def outcome(action: Callable[[], object]) -> object:
 
 keys = st.binary(min_size=32, max_size=32)
 uniforms = st.binary(min_size=64, max_size=64).filter(lambda n: int.from_bytes(n, "little") % ORDER)
-
-
-@pytest.mark.parametrize("suite", SUITES)
-def test_the_promises_of_the_pages_hold_in_node(suite: str) -> None:
-    command = [*WITH_NODE, "--test", f"tests/web/{suite}.test.js"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# fail 0" in done.stdout
-    assert "# pass 0" not in done.stdout
 
 
 # The look-up

@@ -100,14 +100,6 @@ def mixes_directions(domain: str) -> bool:
     return bool(directions & {"R", "AL", "AN"} and signs)
 
 
-@pytest.mark.parametrize("suite", ["identifiers", "finding"])
-def test_the_promises_of_the_pages_hold_in_node(suite: str) -> None:
-    command = [*WITH_NODE, "--test", "--test-reporter=tap", f"tests/web/{suite}.test.js"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 0" not in done.stdout
-
-
 def test_both_sides_have_the_same_numbering_plans() -> None:
     metadata = json.loads(METADATA.read_text("utf-8"))
     codes = {str(code): list(regions) for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
