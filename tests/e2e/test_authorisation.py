@@ -5,6 +5,7 @@ import base64
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -270,7 +271,9 @@ def test_every_route_has_a_row_and_every_row_a_route(shared_world: World) -> Non
         async with app.router.lifespan_context(app):
             pass
 
-    asyncio.run(start_and_stop())
+    # In a thread of its own: where a browser is running, this one has a loop already.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(start_and_stop())).result()
     assert operations(app) == set(MATRIX)
 
 
