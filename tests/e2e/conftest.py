@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 from api.crypto.bearers import Invitation, format_invitation
 from api.trust import root_fingerprint
 from schemas.callers import Caller, JoinRequest, Role
+from schemas.documents import Envelope
 from schemas.reports import Status
 from tests.e2e.demo import Demo, running_demo
 from tests.factories import Clock, Moderator, World
@@ -88,6 +89,11 @@ class Server:
         code = self.world.parts.callers.invite(collective, role, 1).invitations[0].code
         root = root_fingerprint(self.world.identity.root)
         return format_invitation(Invitation(address=self.address, code=code, root=root))
+
+    def serves_newest(self, bearer: str) -> bool:
+        """Whether the process has read by now what the root signed last: it looks every 2 s."""
+        served = Envelope.model_validate(self.ask("GET", "/v1/identity", bearer).json())
+        return served.payload == self.world.identity.encode()
 
     def log(self) -> bytes:
         """All that the process has written so far."""

@@ -119,9 +119,8 @@ def test_a_new_warning_reaches_all_three(
 def test_all_three_go_on_after_a_new_identity(
     server: Server, cast: Cast, shared_world: World, ours: Client, theirs: IndependentClient
 ) -> None:
-    version = shared_world.sign_identity().version
-    path = f"/v1/identity?version={version}"
-    eventually(lambda: server.ask("GET", path, cast.member).status_code == 200)
+    shared_world.sign_identity()
+    eventually(lambda: server.serves_newest(cast.member))
     items = [number(LISTED), number(UNLISTED)]
     assert by_ours(ours, items) == by_theirs(theirs, items) == plainly(server, cast.member, items)
 

@@ -426,9 +426,11 @@ def test_a_locked_desk_shows_and_decides_nothing(lily: Lily) -> None:
 
 
 def test_an_older_identity_than_was_kept_is_refused(lily: Lily) -> None:
-    lily.one("queue", status="disputed")  # which looks for a newer identity, and keeps it
-    older = {"version": lily.world.identity.version - 1}
+    older = {"version": lily.world.identity.version}
+    lily.world.sign_identity()
     token = lily.one("access")["line"].partition(".")[0]
+    eventually(lambda: lily.server.serves_newest(token))
+    lily.one("queue", status="disputed")  # which looks for a newer identity, and keeps it
     old = lily.server.ask("GET", "/v1/identity", token, params=older)
     body = base64.b64encode(old.content).decode()
     answer = {"status": 200, "headers": {"Content-Type": "application/json"}, "body": body}
