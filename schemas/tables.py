@@ -5,7 +5,16 @@ message model or the services have already checked. Times are whole seconds sinc
 days are `YYYY-MM-DD`: both sort and compare alike on SQLite and PostgreSQL.
 """
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
@@ -33,6 +42,8 @@ class CollectiveRow(Table, table=True):
 
     id: str = Field(primary_key=True, max_length=40)
     status: str = Field(max_length=16)
+    opted_in: str = Field(default="", max_length=200)
+    """The categories, comma-separated, that it lets leave the instance beside the usual ones."""
 
 
 class ModeratorRow(Table, table=True):
@@ -241,3 +252,237 @@ class LeaseRow(Table, table=True):
     name: str = Field(primary_key=True, max_length=40)
     holder: str = Field(max_length=32)
     until: int = Field(sa_type=BigInteger)
+
+
+class LogRow(Table, table=True):
+    """A log of this instance; the one of the highest number is in use."""
+
+    __tablename__ = "log"
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    size: int = Field(sa_type=BigInteger)
+    frontier: bytes = Field(sa_type=LargeBinary)
+    """The roots of the full subtrees, the largest first, 32 bytes each (RFC 6962 §2.1)."""
+    state: str = Field(max_length=16)
+    """`open`; `unverified` after a restore, until partners have said what they saw; `closed`."""
+
+
+class EntryRow(Table, table=True):
+    """An entry of our own log, and the checkpoint that it made."""
+
+    __tablename__ = "entry"
+    __table_args__ = (Index("ix_entry_expires", "expires"),)
+
+    log: int = Field(
+        primary_key=True, foreign_key="log.number", sa_column_kwargs={"autoincrement": False}
+    )
+    seq: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    leaf: bytes = Field(sa_type=LargeBinary(32), index=True)
+    envelope: str | None = None
+    """The signed document; None once it is erased."""
+    report: str | None = Field(default=None, index=True, max_length=32)
+    """The id of the report that it publishes; None once it is erased, and for all else."""
+    expires: str | None = Field(default=None, max_length=10)
+    """The last day of a report whose envelope is here."""
+    root: bytes = Field(sa_type=LargeBinary(32))
+    issued: int = Field(sa_type=BigInteger)
+    signature: bytes = Field(sa_type=LargeBinary(64))
+    """By the log key, of the checkpoint of `seq` + 1 entries, with `root` and `issued`."""
+
+
+class PartnerRow(Table, table=True):
+    """An instance whose log is followed, and how far."""
+
+    __tablename__ = "partner"
+
+    id: int | None = Field(default=None, primary_key=True)
+    origin: str = Field(unique=True, max_length=253)
+    feed: str = Field(max_length=500)
+    root: bytes = Field(sa_type=LargeBinary(32))
+    """The root fingerprint that the operator compared, or the one that followed it."""
+    policy: str = Field(max_length=8)
+    reports_a_day: int
+    erasures_a_day: int
+    state: str = Field(max_length=16)
+    """`waiting` for its identity, `following`, `quarantined`, or `closed` by its own log."""
+    code: str | None = Field(default=None, max_length=40)
+    """Why the last attempt failed, or why it is quarantined."""
+    version: int = 0
+    """Of the newest identity that was verified; 0 before the first."""
+    announced: int = 0
+    """Of the identity in force where we stand in its log; 0 before the first entry."""
+    log: int = 0
+    size: int = Field(default=0, sa_type=BigInteger)
+    frontier: bytes = Field(default=b"", sa_type=LargeBinary)
+    checkpoint: str | None = None
+    """The newest checkpoint that was verified, as signed."""
+    failures: int = 0
+    retry_at: int = Field(default=0, sa_type=BigInteger)
+    refresh_at: int = Field(default=0, sa_type=BigInteger)
+    """Before then its identity is not asked for again."""
+    synced_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When its head was last reached."""
+    day: str = Field(default="", max_length=10)
+    """The day that the next two are counted on."""
+    reports_today: int = 0
+    erasures_today: int = 0
+
+
+class PartnerKeyRow(Table, table=True):
+    """A key with which a partner signs its requests."""
+
+    __tablename__ = "partner_key"
+
+    kid: str = Field(primary_key=True, max_length=44)
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
+    key: bytes = Field(sa_type=LargeBinary(32))
+    claimed: bool
+    """Not yet in a verified identity: good for asking for ours, and for nothing else."""
+
+
+class PartnerIdentityRow(Table, table=True):
+    """A verified version of a partner's identity, as signed."""
+
+    __tablename__ = "partner_identity"
+
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    sha256: bytes = Field(sa_type=LargeBinary(32))
+    envelope: str
+
+
+class PolicyRow(Table, table=True):
+    """What is done with the reports of one collective of a partner; else the partner's policy."""
+
+    __tablename__ = "policy"
+
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
+    collective: str = Field(primary_key=True, max_length=40)
+    policy: str = Field(max_length=8)
+
+
+class ForeignEntryRow(Table, table=True):
+    """An entry of a partner's log, and what became of it. Its leaf hash is kept for ever."""
+
+    __tablename__ = "foreign_entry"
+
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
+    log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    leaf: bytes = Field(sa_type=LargeBinary(32), index=True)
+    envelope: str | None = None
+    outcome: str = Field(max_length=40)
+    """`applied`, `elided` until an erasure explains it, `erased`, `purged`, `rejected:<code>`."""
+
+
+class ForeignReportRow(Table, table=True):
+    """A partner's report that was verified. Whether it counts is decided when it is counted."""
+
+    __tablename__ = "foreign_report"
+    __table_args__ = (
+        Index("ix_foreign_report_collective", "partner", "collective"),
+        Index("ix_foreign_report_expires", "expires"),
+    )
+
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
+    log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    collective: str = Field(max_length=40)
+    severity: str = Field(max_length=16)
+    month: str = Field(max_length=7)
+    expires: str = Field(max_length=10)
+    signers: str = Field(max_length=700)
+    """The ids of the moderators who signed, comma-separated."""
+    needed: int
+    """How many had to, at its place in the log."""
+    standing: str = Field(max_length=16)
+    """`standing`, `retracted`, `replaced`, or `suspended` since a signer's key was revoked."""
+    over_quota: bool
+    erasing: bool
+    """Its erasure is held: too many came that day."""
+    decision: str | None = Field(default=None, max_length=16)
+    """`accepted` or `refused` by a moderator here, whatever the policy says."""
+
+
+class ForeignIdentifierRow(Table, table=True):
+    """One token of a partner's report, in this instance's epoch."""
+
+    __tablename__ = "foreign_identifier"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["partner", "log", "seq"],
+            ["foreign_report.partner", "foreign_report.log", "foreign_report.seq"],
+            ondelete="CASCADE",
+        ),
+    )
+
+    partner: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    kind: str = Field(max_length=8)
+    token: bytes = Field(sa_type=LargeBinary(32), repr=False)
+    word: int = Field(sa_type=BigInteger, index=True, repr=False)
+
+
+class EvidenceRow(Table, table=True):
+    """Two documents that a partner signed and that cannot both be true."""
+
+    __tablename__ = "evidence"
+
+    seq: int | None = Field(default=None, primary_key=True, sa_type=SERIAL)
+    partner: int = Field(sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),))
+    at: int = Field(sa_type=BigInteger)
+    code: str = Field(max_length=40)
+    ours: str
+    """What we had verified before."""
+    theirs: str
+    """What contradicts it."""
+
+
+class NonceRow(Table, table=True):
+    """A partner's request that was answered, and must not be a second time."""
+
+    __tablename__ = "nonce"
+
+    digest: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    until: int = Field(index=True, sa_type=BigInteger)
+
+
+class ConvertedRow(Table, table=True):
+    """What a token becomes in the next epoch, computed ahead of the change."""
+
+    __tablename__ = "converted"
+
+    token: bytes = Field(primary_key=True, sa_type=LargeBinary(32), repr=False)
+    epoch: int
+    becomes: bytes = Field(sa_type=LargeBinary(32), repr=False)
+    word: int = Field(sa_type=BigInteger, repr=False)

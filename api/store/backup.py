@@ -9,8 +9,8 @@ from sqlmodel import Session
 
 from schemas.tables import Table as Tables
 
-MADE_ANEW = frozenset({"bucket", "layout", "lease", "unsealed"})
-"""What the running instance makes by itself from the rest."""
+MADE_ANEW = frozenset({"bucket", "converted", "layout", "lease", "nonce", "unsealed"})
+"""What the running instance makes by itself from the rest, or needs for minutes only."""
 AT_ONCE = 500
 """Rows held in memory; PostgreSQL's driver would else hold the whole table."""
 
@@ -53,11 +53,12 @@ class Backup:
         if self._session.connection().dialect.name != "postgresql":
             return
         for table in tables:
-            if "seq" in table.columns:
+            counted = table.autoincrement_column
+            if counted is not None:
                 self._session.execute(
                     text(
-                        f"SELECT setval(pg_get_serial_sequence('{table.name}', 'seq'), "  # noqa: S608
-                        f"(SELECT coalesce(max(seq), 0) + 1 FROM {table.name}), false)"
+                        f"SELECT setval(pg_get_serial_sequence('{table.name}', '{counted.name}'), "  # noqa: S608
+                        f"(SELECT coalesce(max({counted.name}), 0) + 1 FROM {table.name}), false)"
                     )
                 )
 
