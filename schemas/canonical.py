@@ -4,7 +4,6 @@ Bytes become a type, the type becomes bytes again, and the two must be equal: th
 that JSON libraries let pass (keys twice, floats, escapes, white space).
 """
 
-import json
 from collections.abc import Hashable
 from typing import ClassVar, Self, TypeVar
 
@@ -24,7 +23,10 @@ class MalformedDocument(ValueError):  # noqa: N818  (a value is malformed; nothi
 
 
 class Part(Message):
-    """Something inside a payload: JSON types are taken literally, nothing is converted."""
+    """Something inside a payload: JSON types are taken literally, nothing is converted.
+
+    Members are declared in alphabetical order: that is the order in which they are written.
+    """
 
     model_config = ConfigDict(strict=True)
 
@@ -40,8 +42,7 @@ class Document(Part):
 
         Raises MalformedDocument if it is larger than its type allows.
         """
-        members = self.model_dump(mode="json", exclude_none=True)
-        payload = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
+        payload = self.model_dump_json(exclude_none=True).encode()
         if len(payload) > self.limit:
             raise MalformedDocument
         return payload

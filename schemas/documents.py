@@ -110,9 +110,9 @@ class Argon2id(Part):
 class Moderator(Part):
     """A moderator's public keys: `sign` (Ed25519) and `box` (X25519)."""
 
+    box: Key32
     id: Identifier
     sign: Key32
-    box: Key32
     status: Status
 
 
@@ -135,21 +135,21 @@ class Identity(Document):
     payload_type = "application/vnd.parasol.identity.v1+json"
     limit = IDENTITY_LIMIT
 
-    version: Ordinal
-    origin: HostName
-    log: LogId
-    issued: Time
-    expires: Time
-    root: Root
-    log_key: Key32
-    http_keys: Annotated[tuple[Key32, ...], Field(max_length=32), AfterValidator(ascending)]
-    network: NetworkId
-    epoch: Ordinal
-    public_key: Key32
     argon2id: Argon2id
     collectives: tuple[Collective, ...]
+    epoch: Ordinal
+    expires: Time
     feed: Url
+    http_keys: Annotated[tuple[Key32, ...], Field(max_length=32), AfterValidator(ascending)]
+    issued: Time
+    log: LogId
+    log_key: Key32
+    network: NetworkId
+    origin: HostName
     previous: Digest32 | None = None
+    public_key: Key32
+    root: Root
+    version: Ordinal
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -175,20 +175,20 @@ class ReportDocument(Document):
 
     payload_type = "application/vnd.parasol.report.v1+json"
 
-    origin: HostName
-    collective: Identifier
-    rid: Rid
-    issued: Day
-    expires: Day
     categories: Annotated[
         tuple[Category, ...], Field(min_length=1, max_length=4), AfterValidator(ascending)
     ]
-    severity: Severity
+    collective: Identifier
+    epoch: Ordinal
+    expires: Day
+    identifiers: Annotated[tuple[ReportedIdentifier, ...], Field(min_length=1, max_length=4)]
+    issued: Day
     month: Month
     network: NetworkId
-    epoch: Ordinal
-    identifiers: Annotated[tuple[ReportedIdentifier, ...], Field(min_length=1, max_length=4)]
+    origin: HostName
     replaces: Digest32 | None = None
+    rid: Rid
+    severity: Severity
 
     @model_validator(mode="after")
     def _counts_a_token_once(self) -> Self:
@@ -201,12 +201,12 @@ class Retract(Document):
 
     payload_type = "application/vnd.parasol.retract.v1+json"
 
-    origin: HostName
     collective: Identifier
+    issued: Day
+    origin: HostName
+    reason: RetractReason
     rid: Rid
     target: Digest32
-    reason: RetractReason
-    issued: Day
 
 
 class Erase(Document):
@@ -214,13 +214,13 @@ class Erase(Document):
 
     payload_type = "application/vnd.parasol.erase.v1+json"
 
+    issued: Day
     origin: HostName
+    reason: EraseReason
     rid: Rid
     targets: Annotated[
         tuple[Digest32, ...], Field(min_length=1, max_length=64), AfterValidator(distinct)
     ]
-    reason: EraseReason
-    issued: Day
 
 
 class Keys(Document):
@@ -228,11 +228,11 @@ class Keys(Document):
 
     payload_type = "application/vnd.parasol.keys.v1+json"
 
+    identity_sha256: Digest32
+    identity_version: Ordinal
+    issued: Day
     origin: HostName
     rid: Rid
-    identity_version: Ordinal
-    identity_sha256: Digest32
-    issued: Day
 
 
 class Close(Document):
@@ -240,10 +240,10 @@ class Close(Document):
 
     payload_type = "application/vnd.parasol.close.v1+json"
 
+    issued: Day
     origin: HostName
     rid: Rid
     successor: LogId | None = None
-    issued: Day
 
 
 class Checkpoint(Document):
@@ -251,11 +251,11 @@ class Checkpoint(Document):
 
     payload_type = "application/vnd.parasol.checkpoint.v1+json"
 
-    origin: HostName
-    log: LogId
-    size: Count
-    root: Digest32
     issued: Time
+    log: LogId
+    origin: HostName
+    root: Digest32
+    size: Count
 
     @model_validator(mode="after")
     def _is_of_its_origin(self) -> Self:

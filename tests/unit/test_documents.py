@@ -1,6 +1,7 @@
 """Promises of PROTOCOL.md §7 about documents, and of base64, days and closed words."""
 
 import json
+import string
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,20 +30,25 @@ from schemas.base import (
     as_time,
     encode_base64,
 )
-from schemas.canonical import Document, MalformedDocument
+from schemas.canonical import Document, MalformedDocument, Part
 from schemas.documents import (
     DOCUMENTS,
+    Argon2id,
     Checkpoint,
     Close,
+    Collective,
     Envelope,
     Erase,
     EraseReason,
     Identity,
     Keys,
+    Moderator,
     ReportDocument,
     ReportedIdentifier,
     Retract,
     RetractReason,
+    Root,
+    Status,
 )
 
 VECTORS = json.loads(
@@ -71,6 +77,15 @@ def refused(kind: type[Document], payload: bytes) -> None:
 
 
 # Documents
+
+
+def kinds_of(part: type[Part]) -> list[type[Part]]:
+    return [part, *(one for kind in part.__subclasses__() for one in kinds_of(kind))]
+
+
+@pytest.mark.parametrize("part", kinds_of(Part))
+def test_members_are_declared_in_the_order_in_which_they_are_written(part: type[Part]) -> None:
+    assert list(part.model_fields) == sorted(part.model_fields)
 
 
 @pytest.mark.parametrize("signed", SIGNED, ids=lambda signed: signed["type"])
@@ -383,9 +398,81 @@ announcements = st.builds(
 )
 
 
-@given(document=reports | retracts | erases | announcements)
+closes = st.builds(
+    Close,
+    origin=hosts,
+    rid=rids,
+    issued=days,
+    successor=st.none() | st.integers(1, 10**9 - 1).map(lambda number: f"alpha.example:{number}"),
+)
+moments = st.datetimes().map(lambda moment: f"{moment.isoformat(timespec='seconds')}Z")
+checkpoints = st.builds(
+    Checkpoint,
+    origin=hosts,
+    log=st.just("alpha.example:1"),
+    size=st.integers(0, 2**53 - 1),
+    root=digests,
+    issued=moments,
+)
+
+
+@st.composite
+def identities(draw: st.DrawFn) -> Identity:
+    made = iter(draw(st.lists(digests, min_size=20, max_size=20, unique=True)))
+    moderators = [
+        Moderator(id=name, sign=next(made), box=next(made), status=draw(st.sampled_from(Status)))
+        for name in draw(st.lists(names, max_size=4, unique=True))
+    ]
+    collectives = [
+        Collective(
+            id=name,
+            moderators=tuple(moderators) if not place else (),
+            status=draw(st.sampled_from(Status)),
+        )
+        for place, name in enumerate(draw(st.lists(names, max_size=3, unique=True)))
+    ]
+    root = sorted(next(made) for _ in range(draw(st.integers(1, 3))))
+    return Identity(
+        version=draw(st.integers(1, 2**53 - 1)),
+        origin="alpha.example",
+        log="alpha.example:1",
+        issued=draw(moments),
+        expires=draw(moments),
+        root=Root(keys=tuple(root), threshold=draw(st.integers(1, len(root)))),
+        log_key=next(made),
+        http_keys=tuple(sorted(next(made) for _ in range(draw(st.integers(0, 2))))),
+        network="test-network",
+        epoch=draw(st.integers(1, 2**53 - 1)),
+        public_key=next(made),
+        argon2id=Argon2id(m_kib=draw(st.integers(1, 99)), t=draw(st.integers(1, 99))),
+        collectives=tuple(collectives),
+        feed="https://alpha.example/feed/v1/",
+        previous=draw(st.none() | digests),
+    )
+
+
+documents = reports | retracts | erases | announcements | closes | checkpoints | identities()
+
+
+@given(document=documents)
 def test_what_is_written_is_read_again(document: Document) -> None:
     assert type(document).decode(document.encode()) == document
+
+
+@given(document=documents)
+def test_what_is_written_is_the_one_spelling(document: Document) -> None:
+    assert document.encode() == written(document.model_dump(mode="json", exclude_none=True))
+
+
+@given(data=st.data(), document=documents)
+def test_no_other_payload_is_the_same_document(data: st.DataObject, document: Document) -> None:
+    payload = bytearray(document.encode())
+    payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        read = type(document).decode(bytes(payload))
+    except MalformedDocument:
+        return
+    assert read != document
 
 
 @given(data=st.data(), signed=st.sampled_from(SIGNED))
@@ -406,6 +493,7 @@ def test_a_changed_payload_is_refused_or_another_document(
 # Base64, days, words
 
 BYTES: TypeAdapter[bytes] = TypeAdapter(Annotated[bytes, Base64()])
+KEY_IDS: TypeAdapter[str] = TypeAdapter(KeyId)
 
 
 @given(data=st.binary())
@@ -422,6 +510,25 @@ def test_bytes_are_text_in_json_both_ways(data: bytes) -> None:
 def test_base64_that_is_not_canonical_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         BYTES.validate_python(text)
+
+
+def accepts(kind: TypeAdapter[Any], value: object) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@given(data=st.binary(min_size=31, max_size=34))
+def test_a_key_id_is_base64_of_32_bytes(data: bytes) -> None:
+    assert accepts(KEY_IDS, encode_base64(data)) == (len(data) == 32)
+
+
+@pytest.mark.parametrize("last", string.ascii_letters + string.digits + "+/_-")
+def test_a_key_id_is_canonical_base64(last: str) -> None:
+    text = f"{A[:42]}{last}="
+    assert accepts(KEY_IDS, text) == accepts(BYTES, text)
 
 
 @given(text=st.text(alphabet="AB/+=_-\n ", max_size=9))
@@ -474,6 +581,8 @@ def test_nothing_may_follow_a_value(name: str, tail: str) -> None:
         ("month", "2026-00"),
         ("month", "0000-01"),
         ("time", "2026-01-01T23:60:00Z"),
+        ("time", "2026-01-01T24:00:00Z"),
+        ("time", "2026-02-29T00:00:00Z"),
         ("time", "2026-01-01T00:00:00+00:00"),
         ("host", "-alpha.example"),
         ("host", "alpha..example"),
