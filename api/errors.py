@@ -153,3 +153,22 @@ class Unavailable(Refusal):
     status = 503
     code = "unavailable"
     title = "This cannot be answered now."
+
+
+class PartnerFailure(Exception):  # noqa: N818  (a partner's, mostly)
+    """A partner could not be asked, or did not answer as it must. For our operator only.
+
+    `code` is one of ours (`unreachable`, `too-large`, `bad-answer`, or `stopped` when it was us
+    who gave up) or, of a problem that was answered, one of PROTOCOL.md §10; no other word of a
+    partner is ever kept. `status` is the HTTP status if one came, and `retry_after` the seconds
+    that we are asked to wait.
+    """
+
+    def __init__(
+        self, code: str, *, retry_after: int | None = None, status: int | None = None
+    ) -> None:
+        """Remember what happened, in words of our own."""
+        super().__init__(code)
+        self.code = code
+        self.retry_after = retry_after
+        self.status = status
