@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
@@ -103,6 +104,8 @@ Nonce24 = Annotated[bytes, Base64(24, 24)]
 """An XSalsa20 nonce."""
 
 
+# Documents name the same days over and over.
+@lru_cache(maxsize=4096)
 def _of_the_calendar(text: str) -> str:
     """Accept a day, a month or a time, whose shape is checked already, if there is such a day."""
     try:

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import ClassVar, Self, TypeVar
 
 from pydantic import ConfigDict
+from pydantic_core import to_json
 
 from schemas.base import Category, Message
 
@@ -42,7 +43,7 @@ class Document(Part):
 
         Raises MalformedDocument if it is larger than its type allows.
         """
-        payload = self.model_dump_json(exclude_none=True).encode()
+        payload = to_json(self, exclude_none=True)
         if len(payload) > self.limit:
             raise MalformedDocument
         return payload
