@@ -151,6 +151,10 @@ class Identity(Document):
     root: Root
     version: Ordinal
 
+    def __hash__(self) -> int:
+        """Hash what tells the versions apart: an identity can be as large as a book."""
+        return hash((self.origin, self.version))
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         _log_of(self.origin, self.log)

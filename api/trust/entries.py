@@ -7,6 +7,7 @@ from typing import TypeVar
 from api.crypto.failures import InvalidInput
 from api.crypto.ristretto import element
 from api.trust.envelopes import decoded
+from api.trust.moderators import rosters
 from schemas.base import Category, Severity
 from schemas.documents import DOCUMENTS, Envelope, Identity, ReportDocument, Retract
 
@@ -36,10 +37,7 @@ def open_report(envelope: Envelope, identity: Identity, *, today: date) -> Repor
         raise InvalidInput("wrong-network")
     if report.epoch != identity.epoch:
         raise InvalidInput("wrong-epoch")
-    if Category.OTHER in report.categories or not all(
-        _is_element(identifier.token) for identifier in report.identifiers
-    ):
-        raise InvalidInput("malformed")
+    _check_content(report)
     _check_days(report, today)
     return report
 
@@ -59,11 +57,21 @@ def _opened(envelope: Envelope, kind: type[_Entry], identity: Identity, today: d
     entry = decoded(envelope, kind, "malformed")
     if entry.origin != identity.origin:
         raise InvalidInput("foreign-origin")
-    if all(collective.id != entry.collective for collective in identity.collectives):
+    if entry.collective not in rosters(identity):
         raise InvalidInput("unknown-key")
     if date.fromisoformat(entry.issued) > today + GRACE:
         raise InvalidInput("future-dated")
     return entry
+
+
+def _check_content(report: ReportDocument) -> None:
+    if Category.OTHER in report.categories:
+        raise InvalidInput("malformed")
+    try:
+        for identifier in report.identifiers:
+            element(identifier.token)
+    except InvalidInput:
+        raise InvalidInput("malformed") from None
 
 
 def _check_days(report: ReportDocument, today: date) -> None:
@@ -74,11 +82,3 @@ def _check_days(report: ReportDocument, today: date) -> None:
         raise InvalidInput("expiry-too-long")
     if expires < today:
         raise InvalidInput("expired")
-
-
-def _is_element(data: bytes) -> bool:
-    try:
-        element(data)
-    except InvalidInput:
-        return False
-    return True

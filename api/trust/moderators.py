@@ -1,37 +1,43 @@
 """Who moderates for a collective, and who of them signed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from api.crypto.envelopes import key_id, verify
 from api.crypto.failures import InvalidInput
 from api.trust.envelopes import holds
-from schemas.documents import Envelope, Identity, Moderator, Status
+from schemas.documents import Collective, Envelope, Identity, Moderator, Status
+
+
+class Roster(NamedTuple):
+    """The moderators a collective has, or had; by key id those who count today, and ever."""
+
+    everybody: tuple[Moderator, ...]
+    active: Mapping[str, Moderator]
+    unrevoked: Mapping[str, Moderator]
+
+
+# An identity never changes, and a feed asks the same one of each of its entries.
+@lru_cache(maxsize=32)
+def rosters(identity: Identity) -> Mapping[str, Roster]:
+    """Return the roster of every collective that an identity lists, by its id."""
+    return {one.id: _roster(one) for one in identity.collectives}
 
 
 def active_moderators(identity: Identity, collective: str) -> tuple[Moderator, ...]:
     """Return who may sign for a collective: nobody if it is unknown or no longer active."""
-    return tuple(
-        moderator
-        for one in identity.collectives
-        if one.id == collective and one.status is Status.ACTIVE
-        for moderator in one.moderators
-        if moderator.status is Status.ACTIVE
-    )
+    return tuple(_find(identity, collective).active.values())
 
 
 def moderators_of(identity: Identity, collective: str) -> tuple[Moderator, ...]:
     """Return all moderators that a collective has, or had."""
-    return tuple(
-        moderator
-        for one in identity.collectives
-        if one.id == collective
-        for moderator in one.moderators
-    )
+    return _find(identity, collective).everybody
 
 
 def signatures_needed(identity: Identity, collective: str, *, danger: bool) -> int:
     """Return how many moderators must sign: two for danger unless there is only one."""
-    return 2 if danger and len(active_moderators(identity, collective)) != 1 else 1
+    return 2 if danger and len(_find(identity, collective).active) != 1 else 1
 
 
 def signers(envelope: Envelope, identity: Identity, collective: str) -> frozenset[str]:
@@ -40,12 +46,12 @@ def signers(envelope: Envelope, identity: Identity, collective: str) -> frozense
     Raises `unknown-key` (not of an active moderator of this collective), `bad-signature`, or
     `malformed` for two signatures by one key.
     """
-    known = {key_id(one.sign): one for one in active_moderators(identity, collective)}
+    active = _find(identity, collective).active
     if len({signature.keyid for signature in envelope.signatures}) != len(envelope.signatures):
         raise InvalidInput("malformed")
     signed = set()
     for signature in envelope.signatures:
-        moderator = known.get(signature.keyid)
+        moderator = active.get(signature.keyid)
         if moderator is None:
             raise InvalidInput("unknown-key")
         verify(moderator.sign, envelope.payload_type, envelope.payload, signature.sig)
@@ -55,22 +61,37 @@ def signers(envelope: Envelope, identity: Identity, collective: str) -> frozense
 
 def standing_signers(envelope: Envelope, identity: Identity, collective: str) -> frozenset[str]:
     """Return the ids of the active moderators who signed; other signatures are passed over."""
-    return _signed_by(envelope, active_moderators(identity, collective))
+    return _signed_by(envelope, _find(identity, collective).active)
 
 
 def unrevoked_signers(envelope: Envelope, identity: Identity, collective: str) -> frozenset[str]:
     """Return the ids of those who signed and whose keys were never revoked, active or not."""
-    if any(one.id == collective and one.status is Status.REVOKED for one in identity.collectives):
-        return frozenset()
-    theirs = moderators_of(identity, collective)
-    return _signed_by(envelope, [one for one in theirs if one.status is not Status.REVOKED])
+    return _signed_by(envelope, _find(identity, collective).unrevoked)
 
 
-def _signed_by(envelope: Envelope, moderators: Sequence[Moderator]) -> frozenset[str]:
+_NOBODY = Roster((), {}, {})
+
+
+def _find(identity: Identity, collective: str) -> Roster:
+    return rosters(identity).get(collective, _NOBODY)
+
+
+def _roster(collective: Collective) -> Roster:
+    by_key = {key_id(one.sign): one for one in collective.moderators}
+
+    def are(*statuses: Status) -> dict[str, Moderator]:
+        if collective.status not in statuses:
+            return {}
+        return {keyid: one for keyid, one in by_key.items() if one.status in statuses}
+
+    return Roster(collective.moderators, are(Status.ACTIVE), are(Status.ACTIVE, Status.ENDED))
+
+
+def _signed_by(envelope: Envelope, moderators: Mapping[str, Moderator]) -> frozenset[str]:
     signed = {signature.keyid: signature.sig for signature in envelope.signatures}
     return frozenset(
-        one.id
-        for one in moderators
-        if (signature := signed.get(key_id(one.sign))) is not None
-        and holds(envelope, one.sign, signature)
+        moderator.id
+        for keyid, signature in signed.items()
+        if (moderator := moderators.get(keyid)) is not None
+        and holds(envelope, moderator.sign, signature)
     )

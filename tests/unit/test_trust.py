@@ -465,6 +465,13 @@ def test_a_former_moderator_may_not_sign(status: Status) -> None:
     refuse_signers(signed(report(), "rose-a", "rose-b"), "unknown-key", former)
 
 
+def test_an_identity_is_never_taken_for_another_of_its_version() -> None:
+    envelope, other = signed(report(), "rose-b"), identity(**with_rose(moderator("rose-a")))
+    assert hash(FIRST) == hash(other)
+    assert trust.signers(envelope, FIRST, "rose") == {"rose-b"}
+    refuse_signers(envelope, "unknown-key", other)
+
+
 def test_a_bad_signature_beside_a_good_one_is_refused() -> None:
     envelope = signed(report(), "rose-a", "rose-b")
     one, other = envelope.signatures
