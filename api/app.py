@@ -18,7 +18,9 @@ from api.keyring import Keyring
 from api.routes import callers, edge, health, lookups, moderation, pages, problems, reports
 from api.services.callers import Callers
 from api.services.health import Health, check_schema
+from api.services.identities import Identities
 from api.services.instance import Clock, Instance
+from api.services.log import Log
 from api.services.lookups import Lookups
 from api.services.moderation import Moderation
 from api.services.queue import Queue
@@ -95,17 +97,21 @@ class Parts:
         self.shelf = Shelf()
         self.stretching = Stretching(settings.stretching_threads, settings.stretching_queue)
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
+        self.log = Log(ring.log_seed, clock, os.urandom)
+        self.identities = Identities(store, clock, self.log)
         self.health = Health(store, instance, self.shelf, clock)
         self.lookups = Lookups(
             instance, self.shelf, self.quotas, limits, self.stretching, clock, plain=plain
         )
-        self.moderation = Moderation(store, instance, clock, publication_delay)
+        self.moderation = Moderation(store, instance, self.log, clock, publication_delay)
         self.queue = Queue(store, instance, clock)
         self.reports = Reports(
-            store, instance, self.quotas, self.stretching, clock, os.urandom, plain=plain
+            store, instance, self.log, self.quotas, self.stretching, clock, os.urandom, plain=plain
         )
         sealer = Sealer(instance, settings.bucket_limit, os.urandom)
-        self.timekeeper = Timekeeper(store, instance, sealer, clock, secrets.token_hex(16))
+        self.timekeeper = Timekeeper(
+            store, instance, self.log, sealer, clock, secrets.token_hex(16)
+        )
 
     def round(self) -> None:
         """Do the timed work if it is this process's turn; fetch what was sealed."""

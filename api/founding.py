@@ -18,6 +18,7 @@ from api.services.backups import read_rows
 from api.services.health import OutdatedSchema
 from api.services.identities import Founding, Identities, first_identity, signed
 from api.services.instance import Clock
+from api.services.log import Log
 from api.settings import Settings
 from api.store.engine import Store, open_engine
 from api.store.schema import HEAD, migrate
@@ -51,7 +52,8 @@ def found(
     identity = first_identity(founding, ring, Root(keys=(public_key(seed),), threshold=1), clock())
     _check_address(founding.address, identity)
     with _beginning(settings) as store, _root_key(root_file, seed), ring.saving(settings.keys):
-        Identities(store, clock).found(signed(identity, [seed]))
+        log = Log(ring.log_seed, clock, os.urandom)
+        Identities(store, clock, log).found(signed(identity, [seed]))
     return identity
 
 

@@ -1,17 +1,27 @@
 """The key files of an instance: outside the database, for its own user's eyes only."""
 
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, TextIO
+
+from api.crypto.failures import InvalidInput
+from api.crypto.ristretto import Scalar, scalar, scalar_mul
 
 KEY_BYTES = 32
 OTHERS = 0o077
+FIRST = ("epoch", "log", "http", "receipt")
+"""The keys that an instance begins with."""
+LATER = re.compile(r"(delta|log|http)-[1-9][0-9]{0,8}")
+"""Those that came since."""
 
 
 class KeyFileError(Exception):
@@ -22,20 +32,64 @@ class KeyFileError(Exception):
 class Keyring:
     """The secrets that the server works with, each 32 bytes; `root` keys are never among them.
 
-    `epoch` is the network key k as a scalar, `log` and `http` are Ed25519 seeds, `receipt` keys
-    the HMACs of receipts. The file `epoch.key` holds the current epoch's.
+    `epoch` is the network key k, as a scalar, of the epoch in which this instance began; `log` and
+    `http` are Ed25519 seeds, `receipt` keys the HMACs of receipts. Of what came `later`, `delta-N`
+    leads from the key of epoch N to that of epoch N + 1 (before our beginning too, if we were
+    given it), `log-N` is of our log number N, and of `http` and all `http-N` the identity says
+    which are in use.
     """
 
     epoch: bytes
     log: bytes
     http: bytes
     receipt: bytes
+    later: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, keys: Mapping[str, bytes]) -> Self:
+        """Return a keyring of keys by name; raise KeyFileError unless they are an instance's."""
+        later = {name: key for name, key in keys.items() if name not in FIRST}
+        if not set(FIRST) <= set(keys) or not all(LATER.fullmatch(name) for name in later):
+            raise KeyFileError("these are not the keys of an instance")
+        return cls(**{name: keys[name] for name in FIRST}, later=MappingProxyType(later))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read every key from `folder`; raise KeyFileError where one cannot be trusted."""
         refuse_if_open(folder)
-        return cls(**{field.name: read_key(folder / f"{field.name}.key") for field in fields(cls)})
+        later = (path.stem for path in folder.glob("*-*.key") if LATER.fullmatch(path.stem))
+        return cls.of({name: read_key(folder / f"{name}.key") for name in (*FIRST, *later)})
+
+    def log_seed(self, number: int) -> bytes:
+        """Return the seed of the log key of our log `number`; raise KeyFileError."""
+        return self.log if number == 1 else self._later(f"log-{number}")
+
+    def http_seeds(self) -> tuple[bytes, ...]:
+        """Return the seeds with which requests to partners may be signed, the newest first."""
+        numbered = {
+            int(name.removeprefix("http-")): key
+            for name, key in self.later.items()
+            if name.startswith("http-")
+        }
+        return (*(numbered[number] for number in sorted(numbered, reverse=True)), self.http)
+
+    def delta(self, epoch: int) -> Scalar:
+        """Return what leads from the network key of `epoch` to the next; raise KeyFileError."""
+        return _scalar(self._later(f"delta-{epoch}"), f"delta-{epoch}.key")
+
+    def network_key(self, began: int, epoch: int) -> Scalar:
+        """Return the network key of `epoch`, of an instance that began in the epoch `began`.
+
+        Raises KeyFileError where a delta between the two is not here.
+        """
+        deltas = (self.delta(passed) for passed in range(began, epoch))
+        return reduce(scalar_mul, deltas, _scalar(self.epoch, "epoch.key"))
+
+    def _later(self, name: str) -> bytes:
+        key = self.later.get(name)
+        if key is None:
+            raise KeyFileError(f"{name}.key is not there: restore it from the backup of keys")
+        return key
 
     def save(self, folder: Path) -> None:
         """Write the new folder `folder`, with every key or not at all; raise KeyFileError."""
@@ -149,4 +203,22 @@ def rewrite_secret(path: Path, text: str) -> None:
 
 def keys_of(ring: Keyring) -> Mapping[str, str]:
     """Return the keys in hexadecimal by name, for an encrypted backup."""
-    return {field.name: getattr(ring, field.name).hex() for field in fields(ring)}
+    return {name: getattr(ring, name).hex() for name in FIRST} | {
+        name: key.hex() for name, key in ring.later.items()
+    }
+
+
+def add_key(folder: Path, name: str, key: bytes) -> None:
+    """Add a later key to those in `folder`; raise KeyFileError where there is one of that name."""
+    assert LATER.fullmatch(name)
+    try:
+        write_secret(folder / f"{name}.key", key.hex() + "\n")
+    except OSError:
+        raise KeyFileError(f"{folder / name}.key cannot be written, or is there already") from None
+
+
+def _scalar(key: bytes, name: str) -> Scalar:
+    try:
+        return scalar(key)
+    except InvalidInput:
+        raise KeyFileError(f"{name} does not hold a network key") from None

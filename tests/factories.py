@@ -23,7 +23,7 @@ from api.crypto.joining import prove_join
 from api.errors import Refusal
 from api.founding import found
 from api.keyring import read_key
-from api.services.identities import Founding, Identities, signed
+from api.services.identities import Founding, signed
 from api.services.queue import Question
 from api.services.stretching import canonical
 from api.settings import Settings
@@ -133,7 +133,7 @@ class World:
         founding = Founding(NETWORK, ORIGIN, "http://127.0.0.1:8000", CHEAP)
         found(self.settings, founding, self.root, self.clock)
         self.parts = Parts(self.settings, self.clock)
-        self.identities = Identities(self.parts.store, self.clock)
+        self.identities = self.parts.identities
 
     def close(self) -> None:
         self.parts.close()

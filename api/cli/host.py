@@ -1,5 +1,6 @@
 """What the operator's commands share: they run on the host, never over HTTP."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from api.app import Parts, utc_now
 from api.cli import Plain
 from api.crypto.bearers import Invitation, format_invitation
 from api.errors import Unavailable
-from api.keyring import KeyFileError, refuse_if_open
+from api.keyring import KeyFileError, Keyring, refuse_if_open
 from api.services.health import check_schema
 from api.services.identities import Identities
+from api.services.log import Log
 from api.settings import Settings
 from api.store.engine import Store, open_engine
 from api.trust import root_fingerprint
@@ -66,12 +68,14 @@ def parts_of(data: Path) -> Iterator[Parts]:
 
 @contextmanager
 def identities_of(data: Path) -> Iterator[Identities]:
-    """Open the identities of an instance, which need none of its keys."""
+    """Open the identities of an instance; its keys are read only where one comes into force."""
+    settings = settings_for(data)
+    log = Log(lambda number: Keyring.load(settings.keys).log_seed(number), utc_now, os.urandom)
     with or_say(Unavailable, NO_DATABASE):
-        store = Store(open_engine(settings_for(data).url))
+        store = Store(open_engine(settings.url))
         try:
             check_schema(store)
-            yield Identities(store, utc_now)
+            yield Identities(store, utc_now, log)
         finally:
             store.close()
 

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts, utc_now
+from api.app import Parts
 from api.cli import Plain
 from api.cli.collective import HOW_LONG, no_collective
 from api.cli.host import data_option, invitation_lines, or_say, parts_of
 from api.errors import NotFound
-from api.services.identities import Identities
 from schemas.callers import Role
 
 
@@ -62,6 +61,6 @@ def list_(collective_id: str, data: Path) -> None:
 
 
 def _check(parts: Parts, collective_id: str) -> None:
-    roster = Identities(parts.store, utc_now).roster()
+    roster = parts.identities.roster()
     if all(one.collective != collective_id for one in roster):
         raise Plain(no_collective(collective_id))

@@ -19,7 +19,7 @@ from api.crypto.words import fingerprint_words
 from api.demo.warnings import SyntheticWarning, read_warnings
 from api.keyring import read_key, write_secret
 from api.moderating import Desk, ModeratorKeys
-from api.services.identities import Identities, signed
+from api.services.identities import signed
 from api.trust import root_fingerprint
 from schemas.callers import Role
 from schemas.moderation import QueueItem, RejectReason
@@ -107,7 +107,7 @@ class Seed:
 
     def _gather(self, collectives: set[str]) -> None:
         """Let collectives and moderators join, and sign the identity that announces them."""
-        identities = Identities(self._parts.store, self._clock)
+        identities = self._parts.identities
         for collective in sorted(collectives):
             identities.add_collective(collective)
             for number in range(2 if collective in SEVERAL else 1):

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from api.crypto.failures import InvalidInput
 from api.crypto.keyfiles import lock, unlock
 from api.errors import Conflict
-from api.keyring import KEY_BYTES, Keyring, keys_of
+from api.keyring import KEY_BYTES, KeyFileError, Keyring, keys_of
 from api.services.instance import Chance
 from api.store.engine import Store
 from api.store.schema import HEAD
@@ -64,10 +64,11 @@ def unlock_keys(data: bytes, passphrase: str) -> Keyring:
     opened = unlock(data, passphrase)
     try:
         members = json.loads(opened)
-        ring = Keyring(**{name: bytes.fromhex(key) for name, key in members.items()})
-    except (ValueError, TypeError, AttributeError):
+        keys = {name: bytes.fromhex(key) for name, key in members.items()}
+        ring = Keyring.of(keys)
+    except (ValueError, TypeError, AttributeError, KeyFileError):
         raise InvalidInput("malformed") from None
-    if any(len(bytes.fromhex(key)) != KEY_BYTES for key in keys_of(ring).values()):
+    if any(len(key) != KEY_BYTES for key in keys.values()):
         raise InvalidInput("malformed")
     return ring
 

@@ -12,6 +12,7 @@ from api.crypto.ristretto import scalar
 from api.errors import Conflict, NotFound
 from api.keyring import Keyring
 from api.services.instance import Clock, to_the_hour
+from api.services.log import Log
 from api.services.transitions import send_back
 from api.store.engine import Store
 from api.store.transaction import Transaction
@@ -102,10 +103,11 @@ def first_identity(founding: Founding, ring: Keyring, root: Root, now: datetime)
 class Identities:
     """Issues identities, and keeps the collectives and moderators that they announce."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        """Work over `store`; needs no key of the instance."""
+    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
+        """Work over `store`; announce in `log` what comes into force."""
         self._store = store
         self._clock = clock
+        self._log = log
 
     def found(self, envelope: Envelope) -> None:
         """Keep version 1; raise Conflict where the database already has an identity.
@@ -119,17 +121,18 @@ class Identities:
             if tx.collectives.newest_version() is not None:
                 raise Conflict
             tx.collectives.add_identity(identity.version, envelope.model_dump_json())
+            self._log.announce(tx, identity)
 
     def current(self) -> Identity:
         """Return the identity in force; raise NotFound before `parasol init`."""
         with self._store.read() as tx:
-            return _current(tx)
+            return current_identity(tx)
 
     def draft(self) -> Identity:
         """Return the next identity: what is in force, with the collectives as they are now."""
         now = self._clock()
         with self._store.read() as tx:
-            pinned = _current(tx)
+            pinned = current_identity(tx)
             collectives = _collectives(tx, pinned)
         return pinned.model_copy(
             update={
@@ -148,7 +151,7 @@ class Identities:
         need other keys on the server; Conflict where moderators came or went since the draft.
         """
         with self._store.begin() as tx:
-            pinned = _current(tx)
+            pinned = current_identity(tx)
             identity = next_identity(pinned, envelope)
             check_current(identity, self._clock())
             if _server_keys(identity) != _server_keys(pinned):
@@ -162,6 +165,7 @@ class Identities:
                 self._note(tx, collective, one.id, PENDING, one.status)
             for collective in _revoked(pinned, identity):
                 self._hold(tx, identity, collective)
+            self._log.announce(tx, identity)
         return identity
 
     def _hold(self, tx: Transaction, identity: Identity, collective: str) -> None:
@@ -301,7 +305,8 @@ def _agrees(signed_ones: Sequence[Collective], ours: Sequence[Collective]) -> bo
     )
 
 
-def _current(tx: Transaction) -> Identity:
+def current_identity(tx: Transaction) -> Identity:
+    """Return the identity in force; raise NotFound before `parasol init`."""
     version = tx.collectives.newest_version()
     text = None if version is None else tx.collectives.identity(version)
     if text is None:

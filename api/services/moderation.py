@@ -1,7 +1,8 @@
 """What moderators decide (PROTOCOL.md §6). Their keys are never here: they send signatures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from api.crypto.envelopes import entry_id, key_id
@@ -9,6 +10,7 @@ from api.crypto.failures import InvalidInput
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from api.services.callers import moderating
 from api.services.instance import Clock, Instance, hour_from, to_the_hour
+from api.services.log import Log
 from api.services.transitions import LIVE, OPEN, end, move, note, replaced, send_back, take_up
 from api.store.engine import Store
 from api.store.transaction import Transaction
@@ -22,7 +24,14 @@ from api.trust import (
 )
 from schemas.base import Severity
 from schemas.callers import Caller
-from schemas.documents import Envelope, Identity, ReportDocument, RetractReason
+from schemas.documents import (
+    Envelope,
+    EraseReason,
+    Identity,
+    ReportDocument,
+    Retract,
+    RetractReason,
+)
 from schemas.moderation import (
     Approval,
     ApprovalAnswer,
@@ -43,6 +52,14 @@ from schemas.reports import (
 from schemas.tables import RecordedRow, ReportRow
 
 LISTED = (Status.APPROVED, Status.PUBLISHED)
+ERASED: Mapping[RetractReason, EraseReason] = MappingProxyType(
+    {
+        RetractReason.REPORTER_REQUEST: EraseReason.REPORTER_REQUEST,
+        RetractReason.OBJECTION: EraseReason.OBJECTION,
+        RetractReason.LEGAL: EraseReason.LEGAL,
+    }
+)
+"""The reasons for which not even the log keeps what was said."""
 
 
 class _Desk(NamedTuple):
@@ -59,11 +76,12 @@ class Moderation:
     """Each public method is one decision, in one transaction; of several at once one holds."""
 
     def __init__(
-        self, store: Store, instance: Instance, clock: Clock, delay: Callable[[], int]
+        self, store: Store, instance: Instance, log: Log, clock: Clock, delay: Callable[[], int]
     ) -> None:
         """`delay()` gives the seconds until a report that is no danger may be published."""
         self._store = store
         self._instance = instance
+        self._log = log
         self._clock = clock
         self._delay = delay
 
@@ -112,6 +130,9 @@ class Moderation:
             if answer.approvals < answer.needed:
                 return answer
             end(tx, desk.now, report, desk.moderator, Status.REMOVED)
+            reason = Retract.decode(retraction.envelope.payload).reason
+            if reason in ERASED:
+                self._log.erase(tx, desk.identity, report.id, ERASED[reason])
         return answer.model_copy(update={"status": Status.REMOVED})
 
     def dispute(self, report_id: str, dispute: Dispute, caller: Caller) -> ApprovalAnswer:
@@ -301,6 +322,9 @@ class Moderation:
             text = envelope.model_dump_json()
             if not desk.tx.reports.change(report, (status,), retraction=text):
                 raise Conflict
+        else:
+            # At once, before anything that still waits: whoever it is about should not wait.
+            self._log.retract(desk.tx, desk.identity, report, envelope)
         return ApprovalAnswer(status=status, approvals=len(signed), needed=needed)
 
     def _needed(self, desk: _Desk, report: ReportRow) -> int:

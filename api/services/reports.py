@@ -25,6 +25,7 @@ from api.errors import (
     Unavailable,
 )
 from api.services.instance import Chance, Clock, Instance, hour_from, to_the_hour
+from api.services.log import Log
 from api.services.quotas import Quotas
 from api.services.stretching import Stretching, canonical
 from api.services.transitions import end
@@ -33,7 +34,7 @@ from api.store.transaction import Transaction
 from api.trust import active_moderators, latest_expiry, moderators_of
 from schemas.base import Kind, Severity
 from schemas.callers import Caller
-from schemas.documents import Identity
+from schemas.documents import EraseReason, Identity
 from schemas.reports import (
     MOST_PLAINTEXT,
     PlainSubmission,
@@ -65,12 +66,13 @@ class Reports:
     """Each public method is one transaction. No method keeps a bearer or a receipt."""
 
     def __init__(
-        self, store: Store, instance: Instance, quotas: Quotas, stretching: Stretching,
+        self, store: Store, instance: Instance, log: Log, quotas: Quotas, stretching: Stretching,
         clock: Clock, chance: Chance, *, plain: bool,
     ) -> None:  # fmt: skip
         """Take reports in clear only where `plain` says so."""
         self._store = store
         self._instance = instance
+        self._log = log
         self._quotas = quotas
         self._stretching = stretching
         self._clock = clock
@@ -116,7 +118,9 @@ class Reports:
             row = tx.receipts.find(digest)
             report = tx.reports.find(row.report) if row and row.report else None
             if report is not None:
+                identity = self._instance.refresh(tx)
                 end(tx, now, report, "reporter", Status.WITHDRAWN)
+                self._log.erase(tx, identity, report.id, EraseReason.REPORTER_REQUEST)
                 return StatusAnswer(status=Status.WITHDRAWN)
             # Read again: it may have ended while we waited for its row.
             row = tx.receipts.find(digest)

@@ -1,6 +1,7 @@
 """What time brings: publication in batches, expiry, sealing (PROTOCOL.md §§3, 6)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -8,6 +9,7 @@ import structlog
 
 from api.errors import Conflict, Unavailable
 from api.services.instance import Clock, Instance
+from api.services.log import Log
 from api.services.sealing import Sealer
 from api.services.transitions import end, move, send_back
 from api.store.engine import Store
@@ -47,11 +49,12 @@ class Timekeeper:
     """Does the timed work, in the one process that holds the lease."""
 
     def __init__(
-        self, store: Store, instance: Instance, sealer: Sealer, clock: Clock, holder: str
+        self, store: Store, instance: Instance, log: Log, sealer: Sealer, clock: Clock, holder: str
     ) -> None:
         """`holder` names this process among those that share the database."""
         self._store = store
         self._instance = instance
+        self._log = log
         self._sealer = sealer
         self._clock = clock
         self._holder = holder
@@ -67,6 +70,7 @@ class Timekeeper:
             self._forget(tx, now)
         published = sum(_tried(self._publish, report_id, now) for report_id in due)
         ended = sum(_tried(self._expire, report_id, now) for report_id in expired)
+        self._keep_log()
         with self._store.begin() as tx:
             # Renewing locks the lease's row, so two processes never seal at once.
             sealed = self._sealer.run(tx, now) if self._take_lease(tx, now) else 0
@@ -76,6 +80,13 @@ class Timekeeper:
         """Give the lease back."""
         with self._store.begin() as tx:
             tx.leases.release(LEASE, self._holder)
+
+    def _keep_log(self) -> None:
+        """Erase what has expired, and sign the newest checkpoint at least daily."""
+        with suppress(Unavailable), self._store.begin() as tx:
+            identity = self._instance.refresh(tx)
+            self._log.erase_expired(tx, identity)
+            self._log.renew(tx, identity)
 
     def _take_lease(self, tx: Transaction, now: datetime) -> bool:
         until = int((now + LEASE_LIFE).timestamp())
@@ -95,6 +106,7 @@ class Timekeeper:
             enough = self._still_signed(tx, report)
             if enough:
                 move(tx, now, report, ACTOR, Status.PUBLISHED)
+                self._log.publish(tx, self._instance.refresh(tx), report)
             else:
                 send_back(tx, now, report, ACTOR)
         return enough

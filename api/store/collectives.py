@@ -1,5 +1,7 @@
 """Rows of collectives, their moderators, and the identities that announced them."""
 
+from collections.abc import Iterable
+
 from sqlmodel import Session, col, delete, select, update
 
 from schemas.tables import CollectiveRow, IdentityRow, ModeratorRow
@@ -25,6 +27,17 @@ class Collectives:
     def all(self) -> list[CollectiveRow]:
         """Return every collective in the order of their ids."""
         return list(self._session.exec(select(CollectiveRow).order_by(col(CollectiveRow.id))))
+
+    def opted_in(self, collective: str) -> frozenset[str]:
+        """Return the categories that `collective` lets leave beside those that always may."""
+        row = self._session.get(CollectiveRow, collective)
+        return frozenset(row.opted_in.split(",") if row and row.opted_in else ())
+
+    def set_opted_in(self, collective: str, categories: Iterable[str]) -> bool:
+        """Change which categories `collective` lets leave; tell whether there is such a one."""
+        change = update(CollectiveRow).where(col(CollectiveRow.id) == collective)
+        values = change.values(opted_in=",".join(sorted(categories)))
+        return self._session.exec(values).rowcount == 1
 
     def set_status(self, collective: str, before: str, after: str) -> bool:
         """Change the status of `collective`, if it is `before`."""

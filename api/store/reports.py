@@ -143,6 +143,11 @@ class Reports:
         rows = self._session.exec(query.order_by(col(ReportRow.seq)).with_for_update())
         return [row for row in rows if row.status == "published"]
 
+    def all_published(self) -> list[ReportRow]:
+        """Return every published report, in the order in which they were filed."""
+        query = select(ReportRow).where(ReportRow.status == "published")
+        return list(self._session.exec(query.order_by(col(ReportRow.seq))))
+
     def expired(self, today: str) -> list[ReportRow]:
         """Return the reports whose last day is over, whatever their status."""
         query = select(ReportRow).where(col(ReportRow.expires) < today)

@@ -8,6 +8,7 @@ from api.store.buckets import Buckets
 from api.store.callers import Callers
 from api.store.collectives import Collectives
 from api.store.leases import Leases
+from api.store.log import Log
 from api.store.receipts import Receipts
 from api.store.reports import Reports
 
@@ -24,6 +25,7 @@ class Transaction:
         self.callers = Callers(session)
         self.collectives = Collectives(session)
         self.leases = Leases(session)
+        self.log = Log(session)
         self.receipts = Receipts(session)
         self.reports = Reports(session)
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from api.crypto.failures import InvalidInput
 from api.errors import Refusal
 from api.keyring import read_key
-from api.services.identities import Identities, signed
+from api.services.identities import signed
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.callers import JoinAnswer, JoinRequest, Role
@@ -403,7 +403,7 @@ def test_a_revocation_while_a_round_goes_on_holds_what_the_round_publishes(
 ) -> None:
     revocation = Revocation.of(world, "rose", 113)
     with world.another() as other:
-        accept = partial(Identities(other.store, world.clock).accept, revocation.envelope)
+        accept = partial(other.identities.accept, revocation.envelope)
         keep = world.parts.timekeeper.run_once
         done, accepted = interleaved(keep, accept, world.parts.store, monkeypatch, at=at)
     assert not isinstance(accepted, str)
@@ -416,7 +416,7 @@ def test_a_round_while_a_revocation_goes_on_publishes_nothing_that_it_holds(
 ) -> None:
     revocation = Revocation.of(world, "rose", 113)
     with world.another() as other:
-        accept = partial(Identities(other.store, world.clock).accept, revocation.envelope)
+        accept = partial(other.identities.accept, revocation.envelope)
         keep = world.parts.timekeeper.run_once
         accepted, done = interleaved(accept, keep, other.store, monkeypatch)
     assert not isinstance(accepted, str)

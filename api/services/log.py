@@ -1,0 +1,326 @@
+"""The log of this instance: what enters it, in one order for everybody (PROTOCOL.md §8).
+
+Each method works in its caller's transaction, which also holds what the entry is about, and takes
+the lock of the log's row last. Whoever is given an entry is given one that is stored.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import NamedTuple
+
+from api.crypto.envelopes import entry_id, key_id, public_key, sign, verify
+from api.crypto.failures import InvalidInput
+from api.crypto.merkle import Frontier
+from api.errors import Unavailable
+from api.services.instance import Chance, Clock
+from api.store.transaction import Transaction
+from api.trust import active_moderators, signatures_needed, standing_signers
+from schemas.base import CATEGORIES, Category, Severity, Sharing
+from schemas.canonical import Document
+from schemas.documents import (
+    Checkpoint,
+    Close,
+    Envelope,
+    Erase,
+    EraseReason,
+    Identity,
+    Keys,
+    ReportDocument,
+    Signature,
+)
+from schemas.reports import Warn
+from schemas.tables import EntryRow, LogRow, ReportRow
+
+RENEWED = timedelta(hours=20)
+"""Before the day within which a checkpoint is signed anew is over."""
+MOST_TARGETS = 64
+AT_ONCE = 1_000
+
+Seeds = Callable[[int], bytes]
+
+
+class _Item(NamedTuple):
+    """An entry to be appended; `report` and `expires` where it publishes a report."""
+
+    envelope: Envelope
+    report: str | None = None
+    expires: str | None = None
+
+
+class Log:
+    """Appends to the log, and erases from it. Only its keys are here, never a moderator's."""
+
+    def __init__(self, seed_of: Seeds, clock: Clock, chance: Chance) -> None:
+        """`seed_of(number)` is the seed of the log key of the log of that number."""
+        self._seed_of = seed_of
+        self._clock = clock
+        self._chance = chance
+
+    def announce(self, tx: Transaction, identity: Identity) -> None:
+        """Put a version of the identity in force, from this place of the log on."""
+        # The first entries of a log announce all versions there are, this one among them.
+        row, begun = self._current(tx, identity)
+        if not begun:
+            self._append(tx, identity, row, [self._keys(identity, identity.log)])
+
+    def publish(self, tx: Transaction, identity: Identity, report: ReportRow) -> None:
+        """Append a report that is published now, if it may leave this instance."""
+        item = _published(tx, report, identity)
+        if item is None:
+            return
+        # Where the log begins with this, it does so with what is published already.
+        row, _ = self._current(tx, identity)
+        if not tx.log.has(row.number, _id(item.envelope)):
+            self._append(tx, identity, row, [item])
+
+    def retract(
+        self, tx: Transaction, identity: Identity, report: ReportRow, envelope: Envelope
+    ) -> None:
+        """Append what moderators signed to take `report` away, if it ever left."""
+        number = number_of(identity.log)
+        if report.entry is not None and tx.log.has(number, report.entry):
+            row, _ = self._current(tx, identity)
+            standing = _standing(envelope, identity, report.collective)
+            self._append(tx, identity, row, [_Item(standing)])
+
+    def erase(
+        self, tx: Transaction, identity: Identity, report_id: str, reason: EraseReason
+    ) -> None:
+        """Delete all that the log says of a report, and tell partners to."""
+        entries = tx.log.of_report(number_of(identity.log), report_id)
+        if entries:
+            row, _ = self._current(tx, identity)
+            self._erase(tx, identity, row, entries, reason)
+
+    def erase_expired(self, tx: Transaction, identity: Identity) -> int:
+        """Delete what the log says of reports whose last day is over; return how many."""
+        row, _ = self._current(tx, identity)
+        today = f"{self._clock():%Y-%m-%d}"
+        erased = 0
+        while over := tx.log.expired(row.number, today, MOST_TARGETS):
+            self._erase(tx, identity, row, over, EraseReason.EXPIRED)
+            erased += len(over)
+        return erased
+
+    def renew(self, tx: Transaction, identity: Identity) -> bool:
+        """Sign the newest checkpoint anew if it is old; tell whether."""
+        row, _ = self._current(tx, identity)
+        head = tx.log.entry(row.number, row.size - 1)
+        now = int(self._clock().timestamp())
+        if head is None or 0 <= now - head.issued < RENEWED.total_seconds():
+            return False
+        seed = self._seed_of(row.number)
+        tx.log.renew(head, now, _signature(seed, checkpoint_of(identity.origin, head, now)))
+        return True
+
+    def close(self, tx: Transaction, identity: Identity, successor: str | None) -> None:
+        """End the log with an entry that says so, and where it goes on."""
+        row, _ = self._current(tx, identity)
+        fields = {} if successor is None else {"successor": successor}
+        document = Close(origin=identity.origin, rid=self._rid(), issued=self._today(), **fields)
+        self._append(tx, identity, row, [_Item(self._signed(row.number, document))])
+        tx.log.set_state(row, "closed")
+
+    def _current(self, tx: Transaction, identity: Identity) -> tuple[LogRow, bool]:
+        """Return the log of `identity`, locked, and whether it begins just now."""
+        number = number_of(identity.log)
+        row = tx.log.current(lock=True)
+        if row is not None and row.number == number:
+            if row.state != "open":
+                raise Unavailable
+            return row, False
+        row = tx.log.begin(number)
+        for item in self._first_items(tx, identity):
+            self._append(tx, identity, row, [item])
+        return row, True
+
+    def _first_items(self, tx: Transaction, newest: Identity) -> Iterable[_Item]:
+        """Yield all versions of the identity, and after each what it suffices to verify.
+
+        A key counts only from its announcement to its end: what was signed by somebody who has
+        ended since must stand before that.
+        """
+        waiting = tx.reports.all_published()
+        for version in range(1, newest.version + 1):
+            identity = newest if version == newest.version else _version(tx, version)
+            yield self._keys(identity, newest.log)
+            verifiable = [report for report in waiting if _suffices(report, identity)]
+            items = (_published(tx, report, identity) for report in verifiable)
+            yield from (item for item in items if item is not None)
+            waiting = [report for report in waiting if report not in verifiable]
+
+    def _keys(self, identity: Identity, log: str) -> _Item:
+        document = Keys(
+            origin=identity.origin,
+            rid=self._rid(),
+            identity_version=identity.version,
+            identity_sha256=sha256(identity.encode()).digest(),
+            issued=self._today(),
+        )
+        return _Item(self._signed(number_of(log), document))
+
+    def _erase(
+        self, tx: Transaction, identity: Identity, row: LogRow, entries: Sequence[EntryRow],
+        reason: EraseReason,
+    ) -> None:  # fmt: skip
+        for start in range(0, len(entries), MOST_TARGETS):
+            some = entries[start : start + MOST_TARGETS]
+            document = Erase(
+                origin=identity.origin,
+                rid=self._rid(),
+                targets=tuple(entry.leaf for entry in some),
+                reason=reason,
+                issued=self._today(),
+            )
+            self._append(tx, identity, row, [_Item(self._signed(row.number, document))])
+            tx.log.elide(some)
+
+    def _append(
+        self, tx: Transaction, identity: Identity, row: LogRow, items: Iterable[_Item]
+    ) -> None:
+        """Write entries, leaves, frontier and checkpoints, all in the caller's transaction."""
+        frontier = Frontier(row.size, row.frontier)
+        seed, now = self._seed_of(row.number), int(self._clock().timestamp())
+        entries = []
+        for item in items:
+            leaf = _id(item.envelope)
+            frontier.append(leaf)
+            entry = EntryRow(
+                log=row.number,
+                seq=frontier.size - 1,
+                leaf=leaf,
+                envelope=item.envelope.model_dump_json(),
+                report=item.report,
+                expires=item.expires,
+                root=frontier.root,
+                issued=now,
+                signature=b"",
+            )
+            entry.signature = _signature(seed, checkpoint_of(identity.origin, entry, now))
+            entries.append(entry)
+        tx.log.append(row, entries, bytes(frontier), frontier.size)
+
+    def _signed(self, number: int, document: Document) -> Envelope:
+        seed = self._seed_of(number)
+        signature = Signature(keyid=key_id(public_key(seed)), sig=_signature(seed, document))
+        return Envelope.around(document, [signature])
+
+    def _rid(self) -> str:
+        return self._chance(16).hex()
+
+    def _today(self) -> str:
+        return f"{self._clock():%Y-%m-%d}"
+
+
+def number_of(log: str) -> int:
+    """Return the number of a log id, `origin:number`."""
+    return int(log.rpartition(":")[2])
+
+
+def checkpoint_of(origin: str, entry: EntryRow, issued: int | None = None) -> Checkpoint:
+    """Return the checkpoint of the log when `entry` was its newest."""
+    moment = datetime.fromtimestamp(entry.issued if issued is None else issued, UTC)
+    return Checkpoint(
+        origin=origin,
+        log=f"{origin}:{entry.log}",
+        size=entry.seq + 1,
+        root=entry.root,
+        issued=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+def signed_checkpoint(origin: str, entry: EntryRow, log_key: bytes) -> Envelope:
+    """Return the stored checkpoint of `entry`, as it was signed by the key `log_key`."""
+    signature = Signature(keyid=key_id(log_key), sig=entry.signature)
+    return Envelope.around(checkpoint_of(origin, entry), [signature])
+
+
+def may_leave(categories: Iterable[Category], opted_in: frozenset[str]) -> bool:
+    """Tell whether a report of these categories may be told to partners (PROTOCOL.md §11)."""
+    return all(
+        CATEGORIES[one].shared is Sharing.YES
+        or (CATEGORIES[one].shared is Sharing.OPT_IN and one in opted_in)
+        for one in categories
+    )
+
+
+def verify_log(tx: Transaction, identity: Identity) -> tuple[int, int]:
+    """Hash everything stored anew; return how many entries there are, and how many are erased.
+
+    Raises InvalidInput `wrong-order` for a gap, `root-mismatch` for a leaf or root that is not
+    its entry's, `bad-signature` for a checkpoint or an entry by the log key that does not hold.
+    """
+    row = tx.log.current()
+    if row is None:
+        return 0, 0
+    frontier, elided = Frontier(), 0
+    while rows := tx.log.entries(row.number, frontier.size, AT_ONCE):
+        for entry in rows:
+            if entry.seq != frontier.size:
+                raise InvalidInput("wrong-order")
+            _verify_leaf(entry)
+            elided += entry.envelope is None
+            frontier.append(entry.leaf)
+            if frontier.root != entry.root:
+                raise InvalidInput("root-mismatch")
+            document = checkpoint_of(identity.origin, entry)
+            verify_document(identity.log_key, document, entry.signature)
+    if (frontier.size, bytes(frontier)) != (row.size, row.frontier):
+        raise InvalidInput("root-mismatch")
+    return frontier.size, elided
+
+
+def verify_document(log_key: bytes, document: Document, signature: bytes) -> None:
+    """Accept the signature of a document by the log key; raise InvalidInput `bad-signature`."""
+    verify(log_key, document.payload_type, document.encode(), signature)
+
+
+def _verify_leaf(entry: EntryRow) -> None:
+    if entry.envelope is not None:
+        envelope = Envelope.model_validate_json(entry.envelope)
+        if _id(envelope) != entry.leaf:
+            raise InvalidInput("root-mismatch")
+
+
+def _published(tx: Transaction, report: ReportRow, identity: Identity) -> _Item | None:
+    """Return the entry that publishes `report`; None where it must stay here."""
+    envelope = _standing(_envelope(report), identity, report.collective)
+    document = ReportDocument.decode(envelope.payload)
+    opted_in = tx.collectives.opted_in(report.collective)
+    if report.warn != Warn.NETWORK or not may_leave(document.categories, opted_in):
+        return None
+    return _Item(envelope, report.id, document.expires)
+
+
+def _standing(envelope: Envelope, identity: Identity, collective: str) -> Envelope:
+    """Return `envelope` without the signatures of those who have ended since they signed."""
+    active = {key_id(one.sign) for one in active_moderators(identity, collective)}
+    kept = tuple(one for one in envelope.signatures if one.keyid in active)
+    return envelope.model_copy(update={"signatures": kept})
+
+
+def _suffices(report: ReportRow, identity: Identity) -> bool:
+    grave = report.published_severity == Severity.DANGER
+    needed = signatures_needed(identity, report.collective, danger=grave)
+    return len(standing_signers(_envelope(report), identity, report.collective)) >= needed
+
+
+def _envelope(report: ReportRow) -> Envelope:
+    assert report.envelope is not None
+    return Envelope.model_validate_json(report.envelope)
+
+
+def _version(tx: Transaction, version: int) -> Identity:
+    text = tx.collectives.identity(version)
+    if text is None:
+        raise Unavailable
+    return Identity.decode(Envelope.model_validate_json(text).payload)
+
+
+def _id(envelope: Envelope) -> bytes:
+    return entry_id(envelope.payload_type, envelope.payload)
+
+
+def _signature(seed: bytes, document: Document) -> bytes:
+    return sign(seed, document.payload_type, document.encode())

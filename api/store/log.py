@@ -1,0 +1,90 @@
+"""Rows of our own logs."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlmodel import Session, col, delete, func, select, update
+
+from schemas.tables import EntryRow, LogRow
+
+
+class Log:
+    """Queries over our logs and their entries."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+
+    def current(self, *, lock: bool = False) -> LogRow | None:
+        """Return the log in use; with `lock`, nobody else appends until the transaction ends."""
+        query = select(LogRow).order_by(col(LogRow.number).desc()).limit(1)
+        if lock:
+            query = query.with_for_update()
+        return self._session.exec(query.execution_options(populate_existing=True)).first()
+
+    def begin(self, number: int) -> LogRow:
+        """Begin the log `number`; raise IntegrityError where somebody else just did."""
+        row = LogRow(number=number, size=0, frontier=b"", state="open")
+        self._session.add(row)
+        self._session.flush()
+        return row
+
+    def append(self, log: LogRow, entries: Iterable[EntryRow], frontier: bytes, size: int) -> None:
+        """Keep the next entries of a locked log, and its new frontier and size."""
+        self._session.add_all(entries)
+        log.frontier, log.size = frontier, size
+        self._session.flush()
+
+    def set_state(self, log: LogRow, state: str) -> None:
+        """Open, suspect or close a locked log."""
+        log.state = state
+        self._session.flush()
+
+    def suspect(self) -> None:
+        """Let nothing be signed until partners have said what they saw: this is a restored copy."""
+        mine = col(LogRow.state) == "open"
+        self._session.exec(update(LogRow).where(mine).values(state="unverified"))
+
+    def entry(self, log: int, seq: int) -> EntryRow | None:
+        """Return one entry."""
+        return self._session.get(EntryRow, (log, seq), populate_existing=True)
+
+    def entries(self, log: int, first: int, limit: int) -> list[EntryRow]:
+        """Return entries from the sequence number `first` on, in order."""
+        query = select(EntryRow).where(EntryRow.log == log, col(EntryRow.seq) >= first)
+        return list(self._session.exec(query.order_by(col(EntryRow.seq)).limit(limit)))
+
+    def renew(self, head: EntryRow, issued: int, signature: bytes) -> None:
+        """Exchange the signature of the newest checkpoint for one of `issued` (Unix seconds)."""
+        head.issued, head.signature = issued, signature
+        self._session.flush()
+
+    def has(self, log: int, leaf: bytes) -> bool:
+        """Tell whether an entry of that id was ever appended."""
+        query = select(EntryRow.seq).where(EntryRow.log == log, EntryRow.leaf == leaf)
+        return self._session.exec(query.limit(1)).first() is not None
+
+    def of_report(self, log: int, report: str) -> list[EntryRow]:
+        """Return the entries that published the report of that id and are not erased."""
+        query = select(EntryRow).where(EntryRow.log == log, EntryRow.report == report)
+        return list(self._session.exec(query.order_by(col(EntryRow.seq))))
+
+    def expired(self, log: int, today: str, limit: int) -> list[EntryRow]:
+        """Return reports whose last day is over and that are not erased."""
+        query = select(EntryRow).where(EntryRow.log == log, col(EntryRow.expires) < today)
+        return list(self._session.exec(query.order_by(col(EntryRow.seq)).limit(limit)))
+
+    def elide(self, entries: Sequence[EntryRow]) -> None:
+        """Delete what `entries` said; their leaf hashes stay."""
+        for entry in entries:
+            entry.envelope = entry.report = entry.expires = None
+        self._session.flush()
+
+    def elided(self, log: int) -> int:
+        """Return how many entries are erased."""
+        query = select(func.count()).where(EntryRow.log == log, col(EntryRow.envelope).is_(None))
+        return self._session.exec(query).one()
+
+    def forget(self, log: int) -> None:
+        """Delete a former log: its place is taken by the one that succeeds it."""
+        self._session.exec(delete(EntryRow).where(col(EntryRow.log) == log))
+        self._session.exec(delete(LogRow).where(col(LogRow.number) == log))
