@@ -4,7 +4,16 @@ Pure, with time as an argument, and shared by everyone who verifies: the client,
 tools, the server, the follower of a feed. Every refusal is an InvalidInput with a code of §10.
 """
 
-from api.trust.entries import GRACE, YEARS, latest_expiry, open_report, open_retract
+from api.trust.checkpoints import check_head, open_checkpoint
+from api.trust.entries import (
+    GRACE,
+    YEARS,
+    LogEntry,
+    latest_expiry,
+    open_log_entry,
+    open_report,
+    open_retract,
+)
 from api.trust.identities import (
     CLOCK_SKEW,
     LIFETIME,
@@ -13,10 +22,12 @@ from api.trust.identities import (
     next_identity,
     open_identity,
     root_fingerprint,
+    verify_backwards,
 )
 from api.trust.moderators import (
     active_moderators,
     moderators_of,
+    revocations,
     signatures_needed,
     signers,
     standing_signers,
@@ -28,18 +39,24 @@ __all__ = [
     "GRACE",
     "LIFETIME",
     "YEARS",
+    "LogEntry",
     "active_moderators",
     "check_current",
+    "check_head",
     "follow_chain",
     "latest_expiry",
     "moderators_of",
     "next_identity",
+    "open_checkpoint",
     "open_identity",
+    "open_log_entry",
     "open_report",
     "open_retract",
+    "revocations",
     "root_fingerprint",
     "signatures_needed",
     "signers",
     "standing_signers",
     "unrevoked_signers",
+    "verify_backwards",
 ]

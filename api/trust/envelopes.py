@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from api.crypto.envelopes import verify
+from api.crypto.envelopes import key_id, verify
 from api.crypto.failures import InvalidInput
 from schemas.canonical import Document, MalformedDocument
 from schemas.documents import Envelope
@@ -27,3 +27,16 @@ def holds(envelope: Envelope, key: bytes, signature: bytes) -> bool:
     except InvalidInput:
         return False
     return True
+
+
+def check_sole_signature(envelope: Envelope, key: bytes) -> None:
+    """Accept an envelope that this key, and nobody else, has signed.
+
+    Raises `malformed` for more signatures than one, `unknown-key`, `bad-signature`.
+    """
+    if len(envelope.signatures) != 1:
+        raise InvalidInput("malformed")
+    signature = envelope.signatures[0]
+    if signature.keyid != key_id(key):
+        raise InvalidInput("unknown-key")
+    verify(key, envelope.payload_type, envelope.payload, signature.sig)

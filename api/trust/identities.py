@@ -46,13 +46,9 @@ def next_identity(pinned: Identity, envelope: Envelope) -> Identity:
     """
     following = _decoded_identity(envelope)
     if not (
-        following.version == pinned.version + 1
-        and following.previous == hashlib.sha256(pinned.encode()).digest()
+        _may_follow(pinned, following)
         and _is_signed(envelope, pinned.root)
         and _is_signed(envelope, following.root)
-        and _keeps_constants(pinned, following)
-        and _keeps_log(pinned, following)
-        and _keeps_collectives(pinned.collectives, following.collectives)
     ):
         raise InvalidInput("identity-refused")
     return following
@@ -69,6 +65,22 @@ def follow_chain(envelopes: Sequence[Envelope], *, root_sha256: bytes) -> Identi
     for envelope in envelopes[1:]:
         identity = next_identity(identity, envelope)
     return identity
+
+
+def verify_backwards(known: Identity, envelopes: Sequence[Envelope]) -> tuple[Identity, ...]:
+    """Return the identities before `known` that `envelopes` hold, both newest first.
+
+    Each is authenticated by its hash in the one that followed it, whoever signed it: a chain may
+    start at any version, and what moderators signed before that is judged by these. Raises
+    `identity-refused`.
+    """
+    history = [known]
+    for envelope in envelopes:
+        older = _decoded_identity(envelope)
+        if not _may_follow(older, history[-1]):
+            raise InvalidInput("identity-refused")
+        history.append(older)
+    return tuple(history[1:])
 
 
 def check_current(identity: Identity, now: datetime) -> None:
@@ -105,6 +117,17 @@ def _is_signed(envelope: Envelope, root: Root) -> bool:
         if key is not None and holds(envelope, key, signature.sig):
             signed.add(key)
     return len(signed) >= root.threshold
+
+
+def _may_follow(old: Identity, new: Identity) -> bool:
+    """Tell whether `new` names `old` as its predecessor and keeps what never changes."""
+    return (
+        new.version == old.version + 1
+        and new.previous == hashlib.sha256(old.encode()).digest()
+        and _keeps_constants(old, new)
+        and _keeps_log(old, new)
+        and _keeps_collectives(old.collectives, new.collectives)
+    )
 
 
 def _keeps_constants(old: Identity, new: Identity) -> bool:

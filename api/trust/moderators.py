@@ -69,6 +69,14 @@ def unrevoked_signers(envelope: Envelope, identity: Identity, collective: str) -
     return _signed_by(envelope, _find(identity, collective).unrevoked)
 
 
+def revocations(old: Identity, new: Identity) -> frozenset[tuple[str, str]]:
+    """Return who is revoked in `new` and was not in `old`, as ids of collective and moderator.
+
+    A collective that is revoked takes all of its moderators with it.
+    """
+    return _revoked(new) - _revoked(old)
+
+
 _NOBODY = Roster((), {}, {})
 
 
@@ -85,6 +93,15 @@ def _roster(collective: Collective) -> Roster:
         return {keyid: one for keyid, one in by_key.items() if one.status in statuses}
 
     return Roster(collective.moderators, are(Status.ACTIVE), are(Status.ACTIVE, Status.ENDED))
+
+
+def _revoked(identity: Identity) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (collective.id, one.id)
+        for collective in identity.collectives
+        for one in collective.moderators
+        if Status.REVOKED in (collective.status, one.status)
+    )
 
 
 def _signed_by(envelope: Envelope, moderators: Mapping[str, Moderator]) -> frozenset[str]:

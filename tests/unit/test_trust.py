@@ -19,9 +19,13 @@ from schemas.canonical import Document
 from schemas.documents import (
     Argon2id,
     Checkpoint,
+    Close,
     Collective,
     Envelope,
+    Erase,
+    EraseReason,
     Identity,
+    Keys,
     Moderator,
     ReportDocument,
     ReportedIdentifier,
@@ -412,6 +416,84 @@ def test_danger_needs_two_unless_there_is_only_one() -> None:
     assert trust.signatures_needed(left, "rose", danger=True) == 1
 
 
+# Before the start of a chain
+
+
+def history(count: int) -> list[Identity]:
+    """Return `count` versions, newest first."""
+    versions = [FIRST]
+    for number in range(1, count):
+        versions.append(following(versions[-1], root=root(f"root-{number}")))
+    return versions[::-1]
+
+
+def refuse_history(known: Identity, *older: Envelope) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        trust.verify_backwards(known, older)
+    assert str(caught.value) == "identity-refused"
+
+
+def test_an_older_identity_is_known_by_its_hash_in_the_newer_whoever_signed_it() -> None:
+    third, second, first = history(3)
+    older = [signed(second, "mallory"), signed(first, "mallory")]
+    assert trust.verify_backwards(third, older) == (second, first)
+    assert trust.verify_backwards(third, older[:1]) == (second,)
+    assert trust.verify_backwards(third, []) == ()
+
+
+def test_an_older_identity_that_the_newer_does_not_name_is_refused() -> None:
+    third, second, first = history(3)
+    forged = second.model_copy(update={"expires": "2027-12-26T00:00:00Z"})
+    refuse_history(third, signed(forged, "root-1"))
+    refuse_history(third, signed(second, "root-1"), signed(forged, "root"))
+    refuse_history(third, signed(first, "root"))
+    refuse_history(second, signed(first, "root"), signed(first, "root"))
+
+
+def test_the_versions_of_a_history_have_no_gap() -> None:
+    refuse_history(following(version=3), signed(FIRST, "root"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"origin": "beta.example", "log": "beta.example:1"}, {"network": "test-other"}],
+    ids=str,
+)
+def test_a_history_is_of_one_origin_and_network(changes: dict[str, Any]) -> None:
+    refuse_history(following(**changes), signed(FIRST, "root"))
+
+
+def test_nobody_vanishes_from_a_history() -> None:
+    refuse_history(following(collectives=()), signed(FIRST, "root"))
+
+
+def test_an_older_envelope_that_holds_no_identity_is_refused() -> None:
+    envelope = signed(FIRST, "root")
+    refuse_history(following(), envelope.model_copy(update={"payload": envelope.payload + b" "}))
+    refuse_history(following(), signed(report(), "rose-a"))
+
+
+# Revocations
+
+
+def test_whoever_is_revoked_now_and_was_not_before_is_named() -> None:
+    a, b = moderator("rose-a"), moderator("rose-b")
+    gone = moderator("rose-b", Status.REVOKED)
+    old, new = identity(**with_rose(a, b)), identity(**with_rose(a, gone))
+    assert trust.revocations(old, new) == {("rose", "rose-b")}
+    assert trust.revocations(new, new) == frozenset()
+    assert trust.revocations(old, identity(**with_rose(a, moderator("rose-b", Status.ENDED)))) == (
+        frozenset()
+    )
+
+
+def test_a_revoked_collective_takes_its_moderators_with_it() -> None:
+    a, b = moderator("rose-a", Status.ENDED), moderator("rose-b", Status.REVOKED)
+    old, new = identity(**with_rose(a, b)), identity(**with_rose(a, b, status=Status.REVOKED))
+    assert trust.revocations(old, new) == {("rose", "rose-a")}
+    assert trust.revocations(FIRST, new) == {("rose", "rose-a"), ("rose", "rose-b")}
+
+
 def report(**changes: Any) -> ReportDocument:
     members: dict[str, Any] = {
         "origin": "alpha.example",
@@ -559,6 +641,19 @@ def test_a_clock_may_be_a_day_ahead() -> None:
     refuse_report(envelope, "future-dated", last - timedelta(days=1))
 
 
+def test_a_report_may_be_of_an_earlier_epoch_where_that_is_asked_for() -> None:
+    second = identity(epoch=2)
+    for epoch in (1, 2):
+        envelope = signed(report(epoch=epoch), "rose-a")
+        opened = trust.open_report(envelope, second, today=TODAY, earlier_epochs=True)
+        assert opened.epoch == epoch
+    for epoch, earlier in ((1, False), (3, True)):
+        envelope = signed(report(epoch=epoch), "rose-a")
+        with pytest.raises(InvalidInput) as caught:
+            trust.open_report(envelope, second, today=TODAY, earlier_epochs=earlier)
+        assert str(caught.value) == "wrong-epoch"
+
+
 def test_an_unknown_type_is_unsupported() -> None:
     envelope = signed(report(), "rose-a")
     unknown = envelope.model_copy(update={"payload_type": "application/vnd.parasol.x.v1+json"})
@@ -612,3 +707,117 @@ def test_the_last_day_is_the_last_of_the_incident_month(day: date, severity: Sev
     last = trust.latest_expiry(str(day)[:7], severity)
     assert (last + timedelta(days=1)).day == 1
     assert (last.year - day.year, last.month) == (trust.YEARS[severity], day.month)
+
+
+# What the log says itself
+
+ERASE = Erase(
+    origin="alpha.example",
+    rid="00" * 16,
+    targets=(bytes(32),),
+    reason=EraseReason.LEGAL,
+    issued="2026-11-22",
+)
+KEYS = Keys(
+    origin="alpha.example",
+    rid="00" * 16,
+    identity_version=1,
+    identity_sha256=sha256(FIRST.encode()).digest(),
+    issued="2026-11-22",
+)
+CLOSE = Close(origin="alpha.example", rid="00" * 16, issued="2026-11-22")
+CHECKPOINT = Checkpoint(
+    origin="alpha.example",
+    log="alpha.example:1",
+    size=4,
+    root=bytes(32),
+    issued="2026-11-22T12:00:00Z",
+)
+LOG_DOCUMENTS = [ERASE, KEYS, CLOSE, CHECKPOINT]
+
+
+def opened_by_log(envelope: Envelope) -> Document:
+    if envelope.payload_type == Checkpoint.payload_type:
+        return trust.open_checkpoint(envelope, FIRST.log_key)
+    return trust.open_log_entry(envelope, FIRST)
+
+
+def refuse_by_log(envelope: Envelope, code: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        opened_by_log(envelope)
+    assert str(caught.value) == code
+
+
+@pytest.mark.parametrize("document", LOG_DOCUMENTS, ids=lambda one: type(one).__name__)
+def test_the_log_key_alone_speaks_for_the_log(document: Document) -> None:
+    envelope = signed(document, "log")
+    assert opened_by_log(envelope) == document
+    for name in ("rose-a", "root", "http", "mallory"):
+        refuse_by_log(signed(document, name), "unknown-key")
+    for names in (("log", "log"), ("log", "root"), ("rose-a", "log")):
+        refuse_by_log(signed(document, *names), "malformed")
+
+
+@pytest.mark.parametrize("document", LOG_DOCUMENTS, ids=lambda one: type(one).__name__)
+def test_what_the_log_says_is_signed_as_it_is(document: Document) -> None:
+    envelope = signed(document, "log")
+    refuse_by_log(envelope.model_copy(update={"payload": envelope.payload + b" "}), "malformed")
+    issued = "2026-11-21T12:00:00Z" if isinstance(document, Checkpoint) else "2026-11-21"
+    other = document.model_copy(update={"issued": issued})
+    refuse_by_log(envelope.model_copy(update={"payload": other.encode()}), "bad-signature")
+
+
+@pytest.mark.parametrize("document", [ERASE, KEYS, CLOSE], ids=lambda one: type(one).__name__)
+def test_a_log_says_nothing_for_another_origin(document: Document) -> None:
+    foreign = document.model_copy(update={"origin": "beta.example"})
+    refuse_by_log(signed(foreign, "log"), "foreign-origin")
+
+
+@pytest.mark.parametrize("document", [FIRST, CHECKPOINT, report(), retract()], ids=type)
+def test_what_is_no_entry_of_the_log_itself_is_unsupported(document: Document) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        trust.open_log_entry(signed(document, "log"), FIRST)
+    assert str(caught.value) == "unsupported"
+
+
+def test_what_is_no_checkpoint_is_malformed() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        trust.open_checkpoint(signed(KEYS, "log"), FIRST.log_key)
+    assert str(caught.value) == "malformed"
+
+
+def test_the_log_of_the_vectors_is_accepted() -> None:
+    known = Identity.decode(VECTORS["identity"]["payload_text"].encode())
+    announced = trust.open_log_entry(
+        Envelope.model_validate(VECTORS["entries"][0]["envelope"]), known
+    )
+    assert isinstance(announced, Keys)
+    assert announced.identity_sha256 == sha256(known.encode()).digest()
+    head = trust.open_checkpoint(
+        Envelope.model_validate(VECTORS["checkpoint"]["envelope"]), known.log_key
+    )
+    assert head.size == len(VECTORS["entries"])
+
+
+@pytest.mark.parametrize(
+    "age", [timedelta(days=7), timedelta(0), -timedelta(minutes=5)], ids=["oldest", "now", "ahead"]
+)
+def test_a_recent_checkpoint_can_be_the_head(age: timedelta) -> None:
+    trust.check_head(CHECKPOINT, log="alpha.example:1", now=NOW + age)
+
+
+@pytest.mark.parametrize(
+    ("log", "age", "code"),
+    [
+        ("alpha.example:2", timedelta(0), "wrong-log"),
+        ("beta.example:1", timedelta(0), "wrong-log"),
+        ("alpha.example:1", timedelta(days=7, seconds=1), "stale-head"),
+        ("alpha.example:1", -timedelta(minutes=5, seconds=1), "clock-skew"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_the_head_is_refused(
+    log: str, age: timedelta, code: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        trust.check_head(CHECKPOINT, log=log, now=NOW + age)
+    assert str(caught.value) == code
