@@ -13,9 +13,12 @@ Refusal
 ├── StaleEpoch             409  stale-epoch
 ├── StaleLayout            409  stale-layout
 ├── RateLimited            429  rate-limited
-└── Unavailable            503  unavailable
+├── Unavailable            503  unavailable
+└── RefusedFeed            4xx  a feed code: not-a-partner, cursor-in-future, …
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 ENTRY_CODES = frozenset(
@@ -31,7 +34,7 @@ ENTRY_CODES = frozenset(
 class Refusal(Exception):  # noqa: N818  (the field's word; most of these are nobody's error)
     """A refusal with a stable `code`. Neither it nor its members repeat what was sent."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     code: str = "internal"
     title: ClassVar[str] = "Something went wrong here."
 
@@ -153,6 +156,33 @@ class Unavailable(Refusal):
     status = 503
     code = "unavailable"
     title = "This cannot be answered now."
+
+
+FEED_CODES: Mapping[str, int] = MappingProxyType(
+    {
+        "bad-signature": 401,
+        "clock-skew": 401,
+        "not-a-partner": 403,
+        "partner-blocked": 403,
+        "unknown-log": 404,
+        "cursor-in-future": 409,
+        "log-closed": 410,
+        "limit-too-large": 400,
+    }
+)
+"""Why a partner's request is not answered, and the status of each."""
+
+
+class RefusedFeed(Refusal):
+    """A partner's request that is not answered; `code` is one of `FEED_CODES`."""
+
+    title = "The feed does not answer this request."
+
+    def __init__(self, code: str) -> None:
+        """Refuse with the feed code `code`."""
+        self.code = code
+        self.status = FEED_CODES[code]
+        super().__init__()
 
 
 class PartnerFailure(Exception):  # noqa: N818  (a partner's, mostly)

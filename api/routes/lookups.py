@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from api.routes.edge import StrictRoute
-from api.routes.parts import Member, TheInstance, TheLookups
+from api.routes.parts import Member, TheInstance, TheLookups, reader
 from schemas.documents import Envelope
 from schemas.lookups import (
     EvaluationAnswer,
@@ -29,10 +29,9 @@ async def network(lookups: TheLookups) -> NetworkInfo:
     return lookups.network()
 
 
-@router.get("/identity", response_model_exclude_none=True)
+@router.get("/identity", response_model_exclude_none=True, dependencies=[Depends(reader)])
 def identity(
     instance: TheInstance,
-    _: Member,
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Envelope:
     return instance.envelope(version)

@@ -1,5 +1,6 @@
 """What routes are given: the services that `api.app` put together, and who is calling."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -8,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors import Forbidden, Unauthenticated
 from api.services.callers import Callers
+from api.services.feed import Asked, Feed, Visitor
 from api.services.health import Health
 from api.services.instance import Instance
 from api.services.lookups import Lookups
@@ -22,6 +24,10 @@ _bearer = HTTPBearer(auto_error=False, description="A member's or moderator's to
 
 async def _callers(request: Request) -> Callers:
     return request.app.state.parts.callers  # type: ignore[no-any-return]
+
+
+async def _feed(request: Request) -> Feed:
+    return request.app.state.parts.feed  # type: ignore[no-any-return]
 
 
 async def _health(request: Request) -> Health:
@@ -53,6 +59,7 @@ async def _site(request: Request) -> Site:
 
 
 TheCallers = Annotated[Callers, Depends(_callers)]
+TheFeed = Annotated[Feed, Depends(_feed)]
 TheHealth = Annotated[Health, Depends(_health)]
 TheInstance = Annotated[Instance, Depends(_instance)]
 TheLookups = Annotated[Lookups, Depends(_lookups)]
@@ -85,6 +92,34 @@ async def moderator(caller: Member) -> Caller:
 
 
 Moderator = Annotated[Caller, Depends(moderator)]
+
+
+async def asked(request: Request) -> Asked:
+    """Return a request as its sender signed it: as the bytes that came, but for the host."""
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    target = path + (b"?" + query if query else b"")
+    return Asked(request.method, target.decode("latin-1"), request.headers.items())
+
+
+def partner(feed: TheFeed, asked: Annotated[Asked, Depends(asked)]) -> Visitor:
+    """Return the partner instance that calls; raise RefusedFeed."""
+    return feed.recognise(asked)
+
+
+ThePartner = Annotated[Visitor, Depends(partner)]
+
+
+async def reader(
+    callers: TheCallers,
+    feed: TheFeed,
+    asked: Annotated[Asked, Depends(asked)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> None:
+    """Let in who may know who we are: members, and partners, new ones too."""
+    if any(name == "signature-input" for name, _ in asked.headers):
+        await run_in_threadpool(partial(feed.recognise, asked, newcomers=True))
+    else:
+        await member(callers, credentials)
 
 
 async def body(request: Request) -> bytes:

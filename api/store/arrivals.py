@@ -1,0 +1,158 @@
+"""Rows of what partners' logs say, as it arrives and as later entries change it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert
+from sqlmodel import Session, col, delete, func, select, update
+
+from schemas.tables import (
+    ForeignEntryRow,
+    ForeignIdentifierRow,
+    ForeignReportRow,
+    UnsealedRow,
+)
+
+Row = dict[str, Any]
+AT_ONCE = 4_096
+
+
+class Arrivals:
+    """Queries of the follower. Rows that come by the page are written by the page."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+
+    def add(
+        self, entries: Sequence[Row], reports: Sequence[Row], identifiers: Sequence[Row],
+        words: Sequence[int],
+    ) -> None:  # fmt: skip
+        """Keep entries, the reports among them, their tokens, and the places that these change."""
+        for table, rows in (
+            (ForeignEntryRow, entries),
+            (ForeignReportRow, reports),
+            (ForeignIdentifierRow, identifiers),
+            (UnsealedRow, [{"word": word} for word in words]),
+        ):
+            if rows:
+                self._session.connection().execute(insert(table), rows)
+
+    def entries(self, partner: int, log: int, first: int, limit: int) -> list[ForeignEntryRow]:
+        """Return entries from the sequence number `first` on, in order."""
+        query = select(ForeignEntryRow).where(
+            ForeignEntryRow.partner == partner,
+            ForeignEntryRow.log == log,
+            col(ForeignEntryRow.seq) >= first,
+        )
+        return list(self._session.exec(query.order_by(col(ForeignEntryRow.seq)).limit(limit)))
+
+    def leaves(self, partner: int, log: int, size: int) -> Iterator[bytes]:
+        """Yield the leaf hashes of the first `size` entries, in order."""
+        query = (
+            select(ForeignEntryRow.leaf)
+            .where(
+                ForeignEntryRow.partner == partner,
+                ForeignEntryRow.log == log,
+                col(ForeignEntryRow.seq) < size,
+            )
+            .order_by(col(ForeignEntryRow.seq))
+            .execution_options(yield_per=AT_ONCE)
+        )
+        yield from self._session.exec(query)
+
+    def known(self, partner: int, leaves: Sequence[bytes]) -> set[bytes]:
+        """Return those of `leaves` that a partner has appended before and that were taken."""
+        query = select(ForeignEntryRow.leaf).where(
+            col(ForeignEntryRow.leaf).in_(leaves),
+            ForeignEntryRow.partner == partner,
+            ~col(ForeignEntryRow.outcome).startswith("rejected:"),
+        )
+        return set(self._session.exec(query))
+
+    def find(
+        self, partner: int, leaf: bytes
+    ) -> tuple[ForeignEntryRow, ForeignReportRow | None] | None:
+        """Return a partner's entry of that id, and the report that it is, if it is one."""
+        query = (
+            select(ForeignEntryRow, ForeignReportRow)
+            .join(
+                ForeignReportRow,
+                (col(ForeignReportRow.partner) == col(ForeignEntryRow.partner))
+                & (col(ForeignReportRow.log) == col(ForeignEntryRow.log))
+                & (col(ForeignReportRow.seq) == col(ForeignEntryRow.seq)),
+                isouter=True,
+            )
+            .where(ForeignEntryRow.leaf == leaf, ForeignEntryRow.partner == partner)
+            # Of one that was refused before, the one that was taken.
+            .order_by(col(ForeignReportRow.seq).is_(None), col(ForeignEntryRow.seq))
+            .limit(1)
+        )
+        row = self._session.exec(query).first()
+        return (row[0], row[1]) if row else None
+
+    def standing(self, partner: int, collective: str) -> list[ForeignReportRow]:
+        """Return the reports of a partner's collective that nothing has taken away."""
+        query = select(ForeignReportRow).where(
+            ForeignReportRow.partner == partner,
+            ForeignReportRow.collective == collective,
+            ForeignReportRow.standing == "standing",
+        )
+        return list(self._session.exec(query))
+
+    def change(self, report: ForeignReportRow, **values: object) -> None:
+        """Set values of a report; its tokens are sealed anew."""
+        for name, value in values.items():
+            setattr(report, name, value)
+        self._unseal(report)
+
+    def erase(self, entry: ForeignEntryRow, report: ForeignReportRow | None) -> None:
+        """Delete what an entry said; its leaf hash stays."""
+        if report is not None:
+            self._unseal(report)
+            for table in (ForeignIdentifierRow, ForeignReportRow):
+                self._session.exec(delete(table).where(*_place(table, report)))
+            self._session.expunge(report)
+        entry.envelope, entry.outcome = None, "erased"
+        self._session.flush()
+
+    def unexplained(self, partner: int, log: int) -> int:
+        """Return how many entries came elided that no erasure has named."""
+        query = select(func.count()).where(
+            ForeignEntryRow.partner == partner,
+            ForeignEntryRow.log == log,
+            ForeignEntryRow.outcome == "elided",
+        )
+        return self._session.exec(query).one()
+
+    def purge(self, partner: int) -> int:
+        """Delete all that a partner said, but for leaf hashes; return how many reports it was."""
+        mine = col(ForeignIdentifierRow.partner) == partner
+        words = select(ForeignIdentifierRow.word).where(mine)
+        self._session.exec(insert(UnsealedRow).from_select(["word"], words))
+        self._session.exec(delete(ForeignIdentifierRow).where(mine))
+        reports = delete(ForeignReportRow).where(col(ForeignReportRow.partner) == partner)
+        count = self._session.exec(reports).rowcount
+        said = (col(ForeignEntryRow.partner) == partner, col(ForeignEntryRow.envelope).is_not(None))
+        purged = update(ForeignEntryRow).where(*said).values(envelope=None, outcome="purged")
+        self._session.exec(purged)
+        return count
+
+    def forget(self, partner: int) -> None:
+        """Delete even the leaf hashes of a partner that is followed no longer."""
+        self._session.exec(delete(ForeignEntryRow).where(col(ForeignEntryRow.partner) == partner))
+
+    def _unseal(self, report: ForeignReportRow) -> None:
+        words = select(ForeignIdentifierRow.word).where(*_place(ForeignIdentifierRow, report))
+        self._session.flush()
+        self._session.exec(insert(UnsealedRow).from_select(["word"], words))
+
+
+def _place(
+    table: type[ForeignIdentifierRow | ForeignReportRow], report: ForeignReportRow
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(table.partner) == report.partner,
+        col(table.log) == report.log,
+        col(table.seq) == report.seq,
+    )
