@@ -15,8 +15,9 @@ from fastapi.telemetry import TelemetryConfig
 from api.crypto.buckets import DEFAULT_LIMIT
 from api.errors import Refusal
 from api.keyring import Keyring
-from api.routes import callers, edge, health, lookups, moderation, pages, problems, reports
+from api.routes import callers, edge, feed, health, lookups, moderation, pages, problems, reports
 from api.services.callers import Callers
+from api.services.feed import Feed
 from api.services.health import Health, check_schema
 from api.services.identities import Identities
 from api.services.instance import Clock, Instance
@@ -99,6 +100,7 @@ class Parts:
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
         self.log = Log(ring.log_seed, clock, os.urandom)
         self.identities = Identities(store, clock, self.log)
+        self.feed = Feed(store, instance, clock)
         self.health = Health(store, instance, self.shelf, clock)
         self.lookups = Lookups(
             instance, self.shelf, self.quotas, limits, self.stretching, clock, plain=plain
@@ -166,7 +168,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     )
     app.state.parts = parts
     app.state.site = Site(built, languages, Place(identity.origin, identity.network))
-    for module in (callers, health, lookups, moderation, pages, reports):
+    for module in (callers, feed, health, lookups, moderation, pages, reports):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(edge.Edge)
