@@ -1,0 +1,70 @@
+"""What counts of partners' reports, and what waits for a moderator here (PROTOCOL.md §8).
+
+Conditions over `ForeignReportRow`, its `PartnerRow` and, where there is one, its `PolicyRow`.
+They are asked whenever something is counted: a policy or a decision holds at once, and is undone
+as easily as done.
+"""
+
+from sqlalchemy import ColumnElement
+from sqlmodel import and_, col, func, or_
+
+from schemas.tables import ForeignReportRow, PartnerRow, PolicyRow
+
+AUTO, HOLD, BLOCK = "auto", "hold", "block"
+ACCEPTED, REFUSED = "accepted", "refused"
+STANDING = "standing"
+
+
+def its_partner() -> ColumnElement[bool]:
+    """Join a report to the partner that it came from."""
+    return col(PartnerRow.id) == col(ForeignReportRow.partner)
+
+
+def its_policy() -> ColumnElement[bool]:
+    """Join a report to the policy of its collective, which not every collective has."""
+    return and_(
+        col(PolicyRow.partner) == col(ForeignReportRow.partner),
+        col(PolicyRow.collective) == col(ForeignReportRow.collective),
+    )
+
+
+def in_force() -> ColumnElement[str]:
+    """Return the policy for a report: its collective's, else the partner's."""
+    return func.coalesce(col(PolicyRow.policy), col(PartnerRow.policy))
+
+
+def counts(today: str) -> ColumnElement[bool]:
+    """Tell whether a report counts on the day `today`; one whose erasure is held still does."""
+    return and_(
+        _may_count(today),
+        or_(
+            col(ForeignReportRow.decision) == ACCEPTED,
+            and_(
+                col(ForeignReportRow.decision).is_(None),
+                col(ForeignReportRow.over_quota).is_(False),
+                in_force() == AUTO,
+            ),
+        ),
+    )
+
+
+def waits(today: str) -> ColumnElement[bool]:
+    """Tell whether a report, or its erasure, waits for a decision on the day `today`."""
+    undecided = and_(
+        _may_count(today),
+        col(ForeignReportRow.decision).is_(None),
+        or_(col(ForeignReportRow.over_quota), in_force() == HOLD),
+    )
+    # Whatever the policy: what its own instance erased is to go from here, too.
+    erasing = and_(col(ForeignReportRow.erasing), col(ForeignReportRow.expires) >= today)
+    return or_(undecided, erasing)
+
+
+def _may_count(today: str) -> ColumnElement[bool]:
+    """Tell whether a report stands, has not expired and is not blocked; a partner's block wins."""
+    return and_(
+        col(ForeignReportRow.standing) == STANDING,
+        col(ForeignReportRow.expires) >= today,
+        col(PartnerRow.policy) != BLOCK,
+        in_force() != BLOCK,
+    )

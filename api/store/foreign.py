@@ -1,0 +1,224 @@
+"""Rows of partners' entries, reports and tokens."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Select, insert
+from sqlmodel import Session, case, col, delete, select, tuple_, update
+
+from api.store.counting import counts, in_force, its_partner, its_policy, waits
+from schemas.tables import (
+    ForeignEntryRow,
+    ForeignIdentifierRow,
+    ForeignReportRow,
+    IdentifierRow,
+    PartnerRow,
+    PolicyRow,
+    ReportRow,
+    UnsealedRow,
+)
+
+Place = tuple[int, int, int]
+"""Where an entry is: partner, log and sequence number."""
+
+_REPORT = tuple_(
+    col(ForeignReportRow.partner), col(ForeignReportRow.log), col(ForeignReportRow.seq)
+)
+_TOKEN = tuple_(
+    col(ForeignIdentifierRow.partner), col(ForeignIdentifierRow.log), col(ForeignIdentifierRow.seq)
+)
+_ENTRY = tuple_(col(ForeignEntryRow.partner), col(ForeignEntryRow.log), col(ForeignEntryRow.seq))
+_RANK = case((col(ForeignReportRow.severity) == "danger", 0), else_=1)
+_SOME = 300
+
+
+def place_of(report: ForeignReportRow) -> Place:
+    """Return where a report is in its log."""
+    return report.partner, report.log, report.seq
+
+
+class HeldReport(NamedTuple):
+    """A partner's report with what tells whether it counts."""
+
+    report: ForeignReportRow
+    leaf: bytes
+    envelope: str | None
+    origin: str
+    policy: str
+    """The policy in force for it."""
+    waits: bool
+    """Whether it, or its erasure, waits for a decision."""
+
+
+class Foreign:
+    """Queries over what came from partners, in the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        """Work inside `session`, which the caller begins and commits."""
+        self._session = session
+
+    def held(self, today: str, after: tuple[int, ...] | None, limit: int) -> list[HeldReport]:
+        """Return a page of what waits on the day `today`: danger first, oldest first.
+
+        `after` is rank (0 for danger, else 1) and place of the last one of the page before.
+        """
+        return self._page(_reports(today).where(waits(today)), after, limit)
+
+    def decided(self, today: str, after: tuple[int, ...] | None, limit: int) -> list[HeldReport]:
+        """Return a page of the reports that somebody here has decided, as `held` does."""
+        decided = col(ForeignReportRow.decision).is_not(None)
+        return self._page(_reports(today).where(decided), after, limit)
+
+    def find(self, leaf: bytes, today: str) -> HeldReport | None:
+        """Return the report whose entry id is `leaf`; there is none of what was erased."""
+        query = _reports(today).where(col(ForeignEntryRow.leaf) == leaf).limit(1)
+        rows = self._session.execute(query.execution_options(populate_existing=True))
+        return next((HeldReport(*row) for row in rows), None)
+
+    def tokens(
+        self, reports: Iterable[ForeignReportRow]
+    ) -> dict[Place, list[ForeignIdentifierRow]]:
+        """Return the tokens of `reports`, each one's in their order."""
+        places = [place_of(report) for report in reports]
+        query = select(ForeignIdentifierRow).where(_TOKEN.in_(places))
+        found: dict[Place, list[ForeignIdentifierRow]] = defaultdict(list)
+        for row in self._session.exec(query.order_by(col(ForeignIdentifierRow.position))):
+            found[row.partner, row.log, row.seq].append(row)
+        return found
+
+    def known(
+        self, tokens: dict[Place, list[ForeignIdentifierRow]], today: str
+    ) -> Counter[Place]:  # fmt: skip
+        """Return how many other reports, ours or a partner's, count that hold a token of each."""
+        rows = [row for some in tokens.values() for row in some]
+        words, values = {row.word for row in rows}, {row.token for row in rows}
+        ours = (
+            select(IdentifierRow.token, IdentifierRow.report)
+            .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
+            .where(
+                col(IdentifierRow.word).in_(words),
+                col(IdentifierRow.token).in_(values),
+                col(ReportRow.status) == "published",
+                col(ReportRow.expires) >= today,
+            )
+        )
+        theirs = (
+            select(
+                ForeignIdentifierRow.token,
+                ForeignIdentifierRow.partner,
+                ForeignIdentifierRow.log,
+                ForeignIdentifierRow.seq,
+            )
+            .join(ForeignReportRow, _REPORT == _TOKEN)
+            .join(PartnerRow, its_partner())
+            .join(PolicyRow, its_policy(), isouter=True)
+            .where(
+                # Only the word has an index; the token decides.
+                col(ForeignIdentifierRow.word).in_(words),
+                col(ForeignIdentifierRow.token).in_(values),
+                counts(today),
+            )
+        )
+        holding: dict[bytes, set[tuple[int, ...]]] = defaultdict(set)
+        for query in (ours, theirs):
+            for token, *place in self._session.execute(query):
+                holding[token].add(tuple(place))
+        return Counter(
+            {
+                place: len(set().union(*(holding[row.token] for row in some)) - {place})
+                for place, some in tokens.items()
+            }
+        )
+
+    def decide(self, report: ForeignReportRow, decision: str | None) -> bool:
+        """Set the decision on a report, if it is still as `report` has it, erasure and all."""
+        return self._change(report, decision=decision)
+
+    def keep(self, report: ForeignReportRow) -> bool:
+        """Refuse the erasure of a report, if it is still held."""
+        return self._change(report, erasing=False)
+
+    def unseal(self, *chosen: ColumnElement[bool]) -> None:
+        """Note that what the buckets hold of some reports' tokens is no longer true."""
+        words = (
+            select(ForeignIdentifierRow.word)
+            .join(ForeignReportRow, _REPORT == _TOKEN)
+            .where(*chosen)
+            .distinct()
+        )
+        self._session.exec(insert(UnsealedRow).from_select(["word"], words))
+
+    def unseal_report(self, report: ForeignReportRow) -> None:
+        """Note that the buckets no longer tell the truth about a report's tokens."""
+        self.unseal(_TOKEN.in_([place_of(report)]))
+
+    def unseal_partner(self, partner: int, collective: str | None = None) -> None:
+        """Note the same of all reports of a partner, or of one collective of it."""
+        chosen = [col(ForeignReportRow.partner) == partner]
+        if collective is not None:
+            chosen.append(col(ForeignReportRow.collective) == collective)
+        self.unseal(*chosen)
+
+    def erase(self, places: Sequence[Place]) -> None:
+        """Delete reports with their tokens and what their entries said; leaf hashes stay."""
+        for start in range(0, len(places), _SOME):
+            some = places[start : start + _SOME]
+            self._session.exec(delete(ForeignIdentifierRow).where(_TOKEN.in_(some)))
+            self._session.exec(delete(ForeignReportRow).where(_REPORT.in_(some)))
+            entries = update(ForeignEntryRow).where(_ENTRY.in_(some))
+            self._session.exec(entries.values(envelope=None, outcome="erased"))
+
+    def erase_expired(self, today: str, limit: int) -> int:
+        """Delete, as `erase`, up to `limit` reports whose last day is over; return how many."""
+        query = (
+            select(ForeignReportRow.partner, ForeignReportRow.log, ForeignReportRow.seq)
+            .where(col(ForeignReportRow.expires) < today)
+            .limit(limit)
+        )
+        places = [(partner, log, seq) for partner, log, seq in self._session.exec(query)]
+        self.erase(places)
+        return len(places)
+
+    def _page(
+        self, query: "Select[tuple[object, ...]]", after: tuple[int, ...] | None, limit: int
+    ) -> list[HeldReport]:
+        place = (
+            _RANK,
+            col(ForeignReportRow.partner),
+            col(ForeignReportRow.log),
+            col(ForeignReportRow.seq),
+        )
+        if after is not None:
+            query = query.where(tuple_(*place) > after)
+        return [
+            HeldReport(*row) for row in self._session.execute(query.order_by(*place).limit(limit))
+        ]
+
+    def _change(self, report: ForeignReportRow, **values: object) -> bool:
+        """Set `values`, if nobody has decided about `report` since it was read."""
+        decision, erasing = col(ForeignReportRow.decision), col(ForeignReportRow.erasing)
+        change = update(ForeignReportRow).where(
+            _REPORT.in_([place_of(report)]),
+            decision.is_(None) if report.decision is None else decision == report.decision,
+            erasing == report.erasing,
+        )
+        return self._session.exec(change.values(**values)).rowcount == 1
+
+
+def _reports(today: str) -> "Select[tuple[object, ...]]":
+    """Select what `HeldReport` has, of every report."""
+    query: Select[tuple[object, ...]] = (
+        select(  # type: ignore[call-overload]
+            ForeignReportRow,
+            ForeignEntryRow.leaf,
+            ForeignEntryRow.envelope,
+            PartnerRow.origin,
+            in_force(),
+            waits(today),
+        )
+        .join(ForeignEntryRow, _ENTRY == _REPORT)
+        .join(PartnerRow, its_partner())
+        .join(PolicyRow, its_policy(), isouter=True)
+    )
+    return query
