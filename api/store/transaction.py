@@ -2,6 +2,7 @@
 
 from sqlmodel import Session, text
 
+from api.store.arrivals import Arrivals
 from api.store.audit import Audit
 from api.store.backup import Backup
 from api.store.buckets import Buckets
@@ -10,6 +11,7 @@ from api.store.collectives import Collectives
 from api.store.foreign import Foreign
 from api.store.leases import Leases
 from api.store.log import Log
+from api.store.partners import Partners
 from api.store.receipts import Receipts
 from api.store.reports import Reports
 
@@ -20,6 +22,7 @@ class Transaction:
     def __init__(self, session: Session) -> None:
         """Work inside `session`, which the caller begins and commits."""
         self._session = session
+        self.arrivals = Arrivals(session)
         self.audit = Audit(session)
         self.backup = Backup(session)
         self.buckets = Buckets(session)
@@ -28,6 +31,7 @@ class Transaction:
         self.foreign = Foreign(session)
         self.leases = Leases(session)
         self.log = Log(session)
+        self.partners = Partners(session)
         self.receipts = Receipts(session)
         self.reports = Reports(session)
 
