@@ -21,6 +21,7 @@ from api.trust import (
     check_current,
     next_identity,
     open_identity,
+    revocations,
     root_fingerprint,
     signatures_needed,
     unrevoked_signers,
@@ -163,7 +164,7 @@ class Identities:
                 if not tx.collectives.set_moderator_status(one.id, PENDING, one.status):
                     raise Conflict
                 self._note(tx, collective, one.id, PENDING, one.status)
-            for collective in _revoked(pinned, identity):
+            for collective in sorted({one for one, _ in revocations(pinned, identity)}):
                 self._hold(tx, identity, collective)
             self._log.announce(tx, identity)
         return identity
@@ -253,17 +254,6 @@ def newcomers(pinned: Identity, draft: Identity) -> list[tuple[str, Moderator]]:
         for collective in draft.collectives
         for one in collective.moderators
         if one.id not in known
-    ]
-
-
-def _revoked(pinned: Identity, following: Identity) -> list[str]:
-    """Return the collectives which `following` revokes, or of which it revokes a moderator."""
-    was, now = _statuses(pinned.collectives), _statuses(following.collectives)
-    revoked = {who for who, status in now.items() if status is Status.REVOKED != was.get(who)}
-    return [
-        one.id
-        for one in following.collectives
-        if not revoked.isdisjoint((f"c {one.id}", *(f"m {who.id}" for who in one.moderators)))
     ]
 
 
