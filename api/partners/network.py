@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -84,17 +84,13 @@ class Network(NetworkBackend):
         partner may have. The name is resolved once: what was checked is what is connected to.
         """
         for address in self._addresses(host, port)[:MOST_TRIED]:
-            line = _Line(self, address)
-            with self._lock:
-                self._lines.add(line)
-            try:
+            with suppress(OSError), ExitStack() as undo:
+                line = _Line(self, address)
+                undo.callback(line.close)
+                with self._lock:
+                    self._lines.add(line)
                 line.connect(address, port)
-            except OSError:
-                line.close()
-            except BaseException:
-                line.close()
-                raise
-            else:
+                undo.pop_all()
                 return line
         raise PartnerFailure("unreachable")
 
@@ -188,15 +184,15 @@ class _Line(NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> NetworkStream:
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._socket.settimeout(self._network.seconds())
-            self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-        except OSError:  # a certificate that is not the name's is one, too
-            self.close()
-            raise PartnerFailure("unreachable") from None
-        except BaseException:
-            self.close()
-            raise
+            try:
+                inside = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+            except OSError:  # a certificate that is not the name's is one, too
+                raise PartnerFailure("unreachable") from None
+            self._socket = inside
+            undo.pop_all()
         return self
 
     def close(self) -> None:

@@ -315,6 +315,20 @@ def test_every_public_address_is_tried_but_not_for_ever(
     assert connections == [(address, 8443) for address in found[:4]]
 
 
+def test_the_deadline_is_for_all_addresses_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, int]] = []
+
+    def connect(_socket: socket.socket, address: tuple[str, int]) -> None:
+        tried.append(address)
+        time.sleep(0.2)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    options = resolves("1.1.1.1", "1.1.1.2")
+    assert failure("https://a.example/", seconds=0.1, **options).code == "unreachable"
+    assert tried == [("1.1.1.1", 443)]
+
+
 @pytest.mark.parametrize(
     ("url", "address", "port"),
     [
