@@ -33,6 +33,7 @@ from api.trust.moderators import (
     standing_signers,
     unrevoked_signers,
 )
+from api.trust.pages import OpenedPage, open_page
 
 __all__ = [
     "CLOCK_SKEW",
@@ -40,6 +41,7 @@ __all__ = [
     "LIFETIME",
     "YEARS",
     "LogEntry",
+    "OpenedPage",
     "active_moderators",
     "check_current",
     "check_head",
@@ -50,6 +52,7 @@ __all__ = [
     "open_checkpoint",
     "open_identity",
     "open_log_entry",
+    "open_page",
     "open_report",
     "open_retract",
     "revocations",
