@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     stretching_queue: Annotated[int, Field(ge=1, le=1_000)] = 32
     """Argon2id computations that may wait; beyond them the answer is 503."""
 
+    poll_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
+    """About how often each partner is asked for what is new."""
+
     @model_validator(mode="after")
     def _has_places_for_one_look_up(self) -> Self:
         if self.stretching_threads + self.stretching_queue < MOST_ELEMENTS:

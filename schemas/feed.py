@@ -1,5 +1,6 @@
 """What instances say to each other (PROTOCOL.md §8)."""
 
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -13,6 +14,14 @@ PROTOCOL = 1
 
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A root fingerprint in lower-case hex, as in an invitation."""
+
+
+class Policy(StrEnum):
+    """What is done with a partner's reports: they count, wait for a moderator here, or neither."""
+
+    AUTO = "auto"
+    HOLD = "hold"
+    BLOCK = "block"
 
 
 class WellKnown(Message):

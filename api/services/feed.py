@@ -7,18 +7,17 @@ from hashlib import sha256
 from api.crypto.failures import InvalidInput
 from api.crypto.requests import Claim, read_request, verify_request
 from api.errors import RefusedFeed, Unavailable
-from api.services.instance import Clock, Instance
-from api.services.log import number_of, signed_checkpoint
+from api.services.instance import Clock, Instance, number_of
+from api.services.log import signed_checkpoint
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import root_fingerprint
 from schemas.base import encode_base64
 from schemas.documents import Envelope, Identity
-from schemas.feed import MOST_ENTRIES, PROTOCOL, WellKnown
+from schemas.feed import MOST_ENTRIES, PROTOCOL, Policy, WellKnown
 from schemas.tables import EntryRow, ForeignEntryRow, LogRow, PartnerRow
 
 FEED_PATH = "/feed/v1/"
-BLOCKED = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Feed:
         except InvalidInput as refused:
             raise RefusedFeed(refused.code) from None
         self._once(claim, now)
-        partners = tuple(_id(one) for one, _ in known if one.policy != BLOCKED)
+        partners = tuple(_id(one) for one, _ in known if one.policy != Policy.BLOCK)
         if not partners:
             raise RefusedFeed("partner-blocked")
         return Visitor(partners)

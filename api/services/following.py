@@ -6,6 +6,7 @@ differently, is kept as evidence, and the partner is not asked again until the o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import ValidationError
 
@@ -39,6 +40,9 @@ from schemas.documents import Checkpoint, Envelope, Identity, Keys
 from schemas.feed import MOST_ENTRIES, FeedEntry, Page
 from schemas.tables import PartnerRow
 
+LEASE = "partners"
+LEASE_LIFE = timedelta(seconds=120)
+"""Longer than one answer of a partner may take."""
 REFRESHED_AGAIN = 600
 """Seconds until an identity is asked for again that did not help."""
 CHECKPOINT_BYTES = 16 * 1024
@@ -82,6 +86,20 @@ class Following:
         """Return the origins of the partners who should be asked now."""
         with self._store.read() as tx:
             return tx.partners.due(int(self._clock().timestamp()))
+
+    def round(self, holder: str) -> list[Synced]:
+        """Ask every partner whose turn it is, as long as `holder` has the lease; return whom."""
+        return [
+            self.sync(origin, lambda _here, _all: self._leads(holder))
+            for origin in (self.due() if self._leads(holder) else ())
+            if self._leads(holder)
+        ]
+
+    def _leads(self, holder: str) -> bool:
+        now = self._clock()
+        with self._store.begin() as tx:
+            until = int((now + LEASE_LIFE).timestamp())
+            return tx.leases.take(LEASE, holder, int(now.timestamp()), until)
 
     def sync(self, origin: str, progress: Progress = lambda _here, _all: True) -> Synced:
         """Fetch all that is new from a partner; raise NotFound where there is none.

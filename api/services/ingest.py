@@ -33,10 +33,9 @@ from schemas.documents import (
     Retract,
     Status,
 )
-from schemas.feed import FeedEntry
+from schemas.feed import FeedEntry, Policy
 from schemas.tables import ForeignEntryRow, ForeignReportRow, PartnerRow
 
-AUTO = "auto"
 STANDING, RETRACTED, REPLACED, SUSPENDED = "standing", "retracted", "replaced", "suspended"
 APPLIED, ELIDED, REJECTED = "applied", "elided", "rejected:"
 KEPT_HERE = frozenset(one for one in Category if CATEGORIES[one].shared is Sharing.NEVER)
@@ -173,7 +172,7 @@ class Ingest:
                 zip(report.identifiers, tokens, words, strict=True)
             )
         ]
-        if not over_quota and self._policies.get(report.collective, partner.policy) == AUTO:
+        if not over_quota and self._policies.get(report.collective, partner.policy) == Policy.AUTO:
             self._rows.words += words
         if former is not None and former.standing != RETRACTED:
             self._tx.arrivals.change(former, standing=REPLACED)

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert
-from sqlmodel import Session, col, delete, func, select, update
+from sqlmodel import Session, case, col, delete, func, select, update
 
+from api.store.counting import counts, its_partner, its_policy
 from schemas.tables import (
     ForeignEntryRow,
     ForeignIdentifierRow,
     ForeignReportRow,
+    PartnerRow,
+    PolicyRow,
     UnsealedRow,
 )
 
@@ -124,6 +127,33 @@ class Arrivals:
             ForeignEntryRow.outcome == "elided",
         )
         return self._session.exec(query).one()
+
+    def numbers(self, partner: int, today: str) -> tuple[int, int]:
+        """Return how many reports of a partner are here, and how many count on `today`."""
+        query = (
+            select(func.count(), func.sum(case((counts(today), 1), else_=0)))
+            .select_from(ForeignReportRow)
+            .join(PartnerRow, its_partner())
+            .join(PolicyRow, its_policy(), isouter=True)
+            .where(ForeignReportRow.partner == partner)
+        )
+        reports, counted = self._session.exec(query).one()
+        return reports, int(counted or 0)
+
+    def refused(self, partner: int) -> dict[str, int]:
+        """Return how many of a partner's entries were refused, by code."""
+        query = (
+            select(ForeignEntryRow.outcome, func.count())
+            .where(
+                ForeignEntryRow.partner == partner,
+                col(ForeignEntryRow.outcome).startswith("rejected:"),
+            )
+            .group_by(ForeignEntryRow.outcome)
+        )
+        return {
+            outcome.removeprefix("rejected:"): number
+            for outcome, number in self._session.exec(query)
+        }
 
     def purge(self, partner: int) -> int:
         """Delete all that a partner said, but for leaf hashes; return how many reports it was."""
