@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -14,22 +15,27 @@ from fastapi.telemetry import TelemetryConfig
 
 from api.crypto.buckets import DEFAULT_LIMIT
 from api.errors import Refusal
-from api.keyring import Keyring
+from api.keyring import Keyring, Keys
+from api.partners import Remote
 from api.routes import callers, edge, feed, health, lookups, moderation, pages, problems, reports
 from api.services.callers import Callers
 from api.services.feed import Feed
+from api.services.following import Following
 from api.services.health import Health, check_schema
 from api.services.identities import Identities
 from api.services.instance import Clock, Instance
 from api.services.log import Log
 from api.services.lookups import Lookups
 from api.services.moderation import Moderation
+from api.services.partners import Partners
+from api.services.positions import Positions
 from api.services.queue import Queue
 from api.services.quotas import Limits, Quotas
 from api.services.reports import Reports
-from api.services.sealing import Sealer, Shelf
+from api.services.sealing import Sealer
 from api.services.stretching import Stretching
 from api.services.timekeeping import Timekeeper
+from api.services.witnessing import Witnessing
 from api.settings import Settings
 from api.store.engine import Store, open_engine
 from api.web.assets import read_built
@@ -39,6 +45,8 @@ from api.web.site import Site
 
 ROUND_SECONDS = 2.0
 """How often a process looks at the clock and at what others have sealed."""
+FOLLOW_SECONDS = 1.0
+"""How often it looks whether a partner should be asked."""
 SHORTEST_DELAY, LONGEST_DELAY = 3_600, 47 * 3_600
 """Seconds from the next full hour after approval to publication, of what is no danger (§6)."""
 
@@ -78,8 +86,8 @@ class Parts:
         self.store = Store(open_engine(settings.url))
         try:
             check_schema(self.store)
-            ring = Keyring.load(settings.keys)
-            self.instance = Instance(self.store, ring, os.urandom)
+            keys = Keys(partial(Keyring.load, settings.keys))
+            self.instance = Instance(self.store, keys, os.urandom)
         except BaseException:
             self.store.close()
             raise
@@ -95,16 +103,13 @@ class Parts:
         )
         store, instance, plain = self.store, self.instance, settings.plain_lookups
         self.quotas = Quotas(limits)
-        self.shelf = Shelf()
         self.stretching = Stretching(settings.stretching_threads, settings.stretching_queue)
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
-        self.log = Log(ring.log_seed, clock, os.urandom)
+        self.log = Log(keys.log_seed, clock, os.urandom)
         self.identities = Identities(store, clock, self.log)
         self.feed = Feed(store, instance, clock)
-        self.health = Health(store, instance, self.shelf, clock)
-        self.lookups = Lookups(
-            instance, self.shelf, self.quotas, limits, self.stretching, clock, plain=plain
-        )
+        self.health = Health(store, instance, clock)
+        self.lookups = Lookups(instance, self.quotas, limits, self.stretching, clock, plain=plain)
         self.moderation = Moderation(store, instance, self.log, clock, publication_delay)
         self.queue = Queue(store, instance, clock)
         self.reports = Reports(
@@ -115,6 +120,26 @@ class Parts:
             store, instance, self.log, sealer, clock, secrets.token_hex(16)
         )
 
+        self.remote = Remote(
+            lambda: self.instance.http_seed(self.instance.identity),
+            is_test=self.instance.is_test,
+            clock=clock,
+            chance=os.urandom,
+        )
+        every = timedelta(seconds=settings.poll_seconds)
+        self.positions = Positions(store, clock, os.urandom, every)
+        self.following = Following(store, instance, self.positions, self.remote, clock)
+        self.witnessing = Witnessing(store, self.positions, self.remote)
+        self.partners = Partners(store, instance, self.remote, clock)
+        self._holder = secrets.token_hex(16)
+
+    def follow(self) -> None:
+        """Ask the partners whose turn it is, if this process is the one that does."""
+        for synced in self.following.round(self._holder):
+            if synced.entries:
+                # Whoever shows us another log than others should be found out soon.
+                self.witnessing.compare(synced.origin)
+
     def round(self) -> None:
         """Do the timed work if it is this process's turn; fetch what was sealed."""
         try:
@@ -122,9 +147,7 @@ class Parts:
             if done:
                 log.debug("round", **done.counts())
         finally:
-            with self.store.read() as tx:
-                self.instance.refresh(tx)
-            self.shelf.refresh(self.store)
+            self.instance.serve()
             self.store.tidy()
 
     def close(self) -> None:
@@ -133,6 +156,7 @@ class Parts:
             with contextlib.suppress(Refusal):
                 self.timekeeper.stop()
         finally:
+            self.remote.close()
             self.stretching.close()
             self.store.close()
 
@@ -150,11 +174,16 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(parts.round)
-        rounds = asyncio.create_task(_rounds(parts))
+        tasks = [
+            asyncio.create_task(_repeated(parts.round, ROUND_SECONDS)),
+            asyncio.create_task(_repeated(parts.follow, FOLLOW_SECONDS)),
+        ]
         yield
-        rounds.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await rounds
+        parts.remote.stop()
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await asyncio.to_thread(parts.close)
 
     app = FastAPI(
@@ -175,10 +204,10 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     return app
 
 
-async def _rounds(parts: Parts) -> None:
+async def _repeated(work: Callable[[], None], seconds: float) -> None:
     while True:
-        await asyncio.sleep(ROUND_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(parts.round)
+            await asyncio.to_thread(work)
         except Exception as fault:  # noqa: BLE001  (the next round tries again; readers go on)
-            log.warning("round failed", kind=type(fault).__name__)
+            log.warning("round failed", kind=type(fault).__name__, work=work.__name__)

@@ -5,16 +5,16 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self, TextIO
+from typing import Self, TextIO, TypeVar
 
 from api.crypto.failures import InvalidInput
-from api.crypto.ristretto import Scalar, scalar, scalar_mul
+from api.crypto.ristretto import Scalar, scalar, scalar_invert, scalar_mul
 
 KEY_BYTES = 32
 OTHERS = 0o077
@@ -22,6 +22,8 @@ FIRST = ("epoch", "log", "http", "receipt")
 """The keys that an instance begins with."""
 LATER = re.compile(r"(delta|log|http)-[1-9][0-9]{0,8}")
 """Those that came since."""
+
+T = TypeVar("T")
 
 
 class KeyFileError(Exception):
@@ -77,13 +79,24 @@ class Keyring:
         """Return what leads from the network key of `epoch` to the next; raise KeyFileError."""
         return _scalar(self._later(f"delta-{epoch}"), f"delta-{epoch}.key")
 
+    def factor(self, epoch: int, into: int) -> Scalar:
+        """Return what leads from the network key of `epoch` to that of the later epoch `into`.
+
+        Raises KeyFileError where a delta between the two is not here.
+        """
+        return reduce(scalar_mul, (self.delta(passed) for passed in range(epoch, into)))
+
     def network_key(self, began: int, epoch: int) -> Scalar:
         """Return the network key of `epoch`, of an instance that began in the epoch `began`.
 
         Raises KeyFileError where a delta between the two is not here.
         """
-        deltas = (self.delta(passed) for passed in range(began, epoch))
-        return reduce(scalar_mul, deltas, _scalar(self.epoch, "epoch.key"))
+        key = _scalar(self.epoch, "epoch.key")
+        if epoch > began:
+            return scalar_mul(key, self.factor(began, epoch))
+        if epoch < began:
+            return scalar_mul(key, scalar_invert(self.factor(epoch, began)))
+        return key
 
     def _later(self, name: str) -> bytes:
         key = self.later.get(name)
@@ -125,6 +138,32 @@ class Keyring:
     def __repr__(self) -> str:
         """Show nothing."""
         return "Keyring(…)"
+
+
+class Keys:
+    """The keys of a running process, read again when it needs one that has come since."""
+
+    def __init__(self, load: Callable[[], Keyring]) -> None:
+        """Read the keys with `load`; raise KeyFileError as that does."""
+        self._load = load
+        self._ring = load()
+
+    def find(self, wanted: Callable[[Keyring], T]) -> T:
+        """Return what `wanted` takes from the keys; raise KeyFileError where it is not there."""
+        try:
+            return wanted(self._ring)
+        except KeyFileError:
+            self._ring = self._load()
+        return wanted(self._ring)
+
+    def log_seed(self, number: int) -> bytes:
+        """Return the seed of the log key of our log `number`; raise KeyFileError."""
+        return self.find(lambda ring: ring.log_seed(number))
+
+    @property
+    def receipt(self) -> bytes:
+        """The key of receipts."""
+        return self._ring.receipt
 
 
 def read_key(path: Path) -> bytes:

@@ -266,8 +266,9 @@ class World:
     def token(self, number: int) -> bytes:
         """The token of a reserved number."""
         identifiers = [canonical(phone(number))]
-        evaluator = self.parts.instance.evaluator
-        return self.parts.stretching.tokens(identifiers, self.identity, evaluator)[0]
+        with self.parts.store.read() as tx:
+            held = self.parts.instance.held(tx)
+        return self.parts.stretching.tokens(identifiers, held.identity, held.evaluator)[0]
 
     def dump(self) -> dict[str, list[dict[str, Any]]]:
         """Every row that is not made anew by itself, by table; bytes as base64."""

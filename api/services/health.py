@@ -7,7 +7,6 @@ from api.errors import Unavailable
 from api.services.identities import has_unannounced_ends
 from api.services.instance import Clock, Instance
 from api.services.queue import is_overdue
-from api.services.sealing import Shelf
 from api.services.transitions import OPEN
 from api.store.engine import Store
 from api.store.schema import HEAD
@@ -78,11 +77,10 @@ class Overview:
 class Health:
     """Looks at the database and at what is served."""
 
-    def __init__(self, store: Store, instance: Instance, shelf: Shelf, clock: Clock) -> None:
-        """Look at `store` and `shelf`."""
+    def __init__(self, store: Store, instance: Instance, clock: Clock) -> None:
+        """Look at `store` and at what `instance` serves."""
         self._store = store
         self._instance = instance
-        self._shelf = shelf
         self._clock = clock
 
     def overview(self) -> Overview:
@@ -117,8 +115,8 @@ class Health:
             )
 
     def check(self) -> None:
-        """Raise Unavailable unless the database answers and a fresh list is on the shelf."""
-        self._shelf.current(self._clock())
+        """Raise Unavailable unless the database answers and a fresh list is served."""
+        self._instance.serving.fresh(self._clock())
         with self._store.read() as tx:
             if tx.revision() != HEAD:
                 raise Unavailable

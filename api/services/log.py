@@ -13,7 +13,7 @@ from api.crypto.envelopes import entry_id, key_id, public_key, sign, verify
 from api.crypto.failures import InvalidInput
 from api.crypto.merkle import Frontier
 from api.errors import Unavailable
-from api.services.instance import Chance, Clock
+from api.services.instance import Chance, Clock, number_of
 from api.store.transaction import Transaction
 from api.trust import active_moderators, signatures_needed, standing_signers
 from schemas.base import CATEGORIES, Category, Severity, Sharing
@@ -211,11 +211,6 @@ class Log:
 
     def _today(self) -> str:
         return f"{self._clock():%Y-%m-%d}"
-
-
-def number_of(log: str) -> int:
-    """Return the number of a log id, `origin:number`."""
-    return int(log.rpartition(":")[2])
 
 
 def checkpoint_of(origin: str, entry: EntryRow, issued: int | None = None) -> Checkpoint:

@@ -6,10 +6,11 @@ from api.crypto.ristretto import element
 from api.errors import NotFound, PlainLookupsDisabled, StaleEpoch, StaleLayout, Unavailable
 from api.services.instance import Clock, Instance
 from api.services.quotas import Limits, Quotas
-from api.services.sealing import SealedFile, SealedList, Shelf
+from api.services.serving import SealedFile, SealedList, Serving
 from api.services.stretching import Stretching, canonical
 from schemas.base import CATEGORIES
 from schemas.callers import Caller
+from schemas.documents import Identity
 from schemas.lookups import (
     MOST_ELEMENTS,
     NO_MATCH,
@@ -32,12 +33,11 @@ class Lookups:
     """Answers from memory: no look-up reads or writes the database."""
 
     def __init__(
-        self, instance: Instance, shelf: Shelf, quotas: Quotas, limits: Limits,
-        stretching: Stretching, clock: Clock, *, plain: bool,
+        self, instance: Instance, quotas: Quotas, limits: Limits, stretching: Stretching,
+        clock: Clock, *, plain: bool,
     ) -> None:  # fmt: skip
         """Answer plain look-ups only where `plain` says so."""
         self._instance = instance
-        self._shelf = shelf
         self._quotas = quotas
         self._limits = limits
         self._stretching = stretching
@@ -46,14 +46,15 @@ class Lookups:
 
     def evaluate(self, request: EvaluationRequest, caller: Caller) -> EvaluationAnswer:
         """Multiply blinded elements by the network key, with a proof (RFC 9497 §3.3.2)."""
-        identity = self._instance.identity
-        if request.epoch != identity.epoch:
-            raise self._stale(StaleEpoch)
+        serving = self._instance.serving
+        epoch = serving.held.identity.epoch
+        if request.epoch != epoch:
+            raise self._stale(StaleEpoch, serving)
         elements = [element(received) for received in request.elements]
         self._quotas.spend(caller, len(elements))
-        parts = self._instance.evaluator.evaluate(elements)
+        parts = serving.held.evaluator.evaluate(elements)
         return EvaluationAnswer(
-            epoch=identity.epoch,
+            epoch=epoch,
             parts=[
                 EvaluationPart(share=part.share, elements=list(part.elements), proof=part.proof)
                 for part in parts
@@ -62,32 +63,32 @@ class Lookups:
 
     def bucket(self, epoch: int, bits: int, index: int) -> SealedFile:
         """Return a sealed bucket; raise StaleEpoch, StaleLayout or NotFound."""
-        shelf = self._shelf.current(self._clock())
-        if epoch != shelf.epoch:
-            raise self._stale(StaleEpoch)
-        if bits != shelf.layout.bits:
-            raise self._stale(StaleLayout)
-        if not 0 <= index < len(shelf.files):
+        serving = self._instance.serving
+        sealed = serving.fresh(self._clock())
+        if epoch != sealed.epoch:
+            raise self._stale(StaleEpoch, serving)
+        if bits != sealed.layout.bits:
+            raise self._stale(StaleLayout, serving)
+        if not 0 <= index < len(sealed.files):
             raise NotFound
-        return shelf.files[index]
+        return sealed.files[index]
 
     def answer(self, query: LookupQuery, caller: Caller) -> LookupAnswer:
         """Answer identifiers in clear, as a client would for itself; keep nothing of them."""
         if not self._plain:
             raise PlainLookupsDisabled
         identifiers = [canonical(given) for given in query.identifiers]
-        shelf = self._shelf.current(self._clock())
+        serving = self._instance.serving
+        sealed, held = serving.fresh(self._clock()), serving.held
         with self._stretching.places(len(identifiers)):
             self._quotas.spend(caller, len(identifiers))
-            tokens = self._stretching.tokens(
-                identifiers, self._instance.identity, self._instance.evaluator
-            )
-        return LookupAnswer(results=[self._found(shelf, token) for token in tokens])
+            tokens = self._stretching.tokens(identifiers, held.identity, held.evaluator)
+        return LookupAnswer(results=[self._found(sealed, held.identity, one) for one in tokens])
 
     def network(self) -> NetworkInfo:
         """Describe the network and this instance's limits, unsigned."""
-        identity = self._instance.identity
-        layout = self._shelf.current(self._clock()).layout
+        serving = self._instance.serving
+        identity, layout = serving.held.identity, serving.fresh(self._clock()).layout
         return NetworkInfo(
             network=identity.network,
             epoch=identity.epoch,
@@ -108,16 +109,15 @@ class Lookups:
             ],
         )
 
-    def _found(self, shelf: SealedList, token: bytes) -> LookupResult:
-        identity = self._instance.identity
-        word = bucket_word(token, identity.network, shelf.epoch)
-        index = bucket_index(word, shelf.layout.bits)
+    def _found(self, sealed: SealedList, identity: Identity, token: bytes) -> LookupResult:
+        word = bucket_word(token, identity.network, identity.epoch)
+        index = bucket_index(word, sealed.layout.bits)
         try:
             bucket = open_bucket(
-                shelf.files[index].file,
+                sealed.files[index].file,
                 network=identity.network,
                 epoch=identity.epoch,
-                bits=shelf.layout.bits,
+                bits=sealed.layout.bits,
                 index=index,
                 log_key=identity.log_key,
                 now=int(self._clock().timestamp()),
@@ -140,6 +140,8 @@ class Lookups:
             collectives=counts.collectives,
         )
 
-    def _stale(self, kind: type[StaleEpoch | StaleLayout]) -> StaleEpoch | StaleLayout:
-        shelf = self._shelf.current(self._clock())
-        return kind(epoch=shelf.epoch, bits=shelf.layout.bits, slots=shelf.layout.slots)
+    def _stale(
+        self, kind: type[StaleEpoch | StaleLayout], serving: Serving
+    ) -> StaleEpoch | StaleLayout:
+        sealed = serving.fresh(self._clock())
+        return kind(epoch=sealed.epoch, bits=sealed.layout.bits, slots=sealed.layout.slots)

@@ -201,6 +201,7 @@ class Moderation:
 
     def _desk(self, tx: Transaction, caller: Caller) -> _Desk:
         moderator = moderating(caller)
+        tx.collectives.hold_identity()
         identity = self._instance.refresh(tx)
         active = {one.id for one in active_moderators(identity, caller.collective)}
         if moderator not in active:

@@ -68,6 +68,7 @@ class Queue:
             after = (int(rank), int(seq))
         now = self._clock()
         with self._store.begin() as tx:
+            tx.collectives.hold_identity()
             identity = self._instance.refresh(tx)
             if all(one.id != moderator for one in active_moderators(identity, caller.collective)):
                 raise Forbidden

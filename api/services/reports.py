@@ -27,6 +27,7 @@ from api.errors import (
 from api.services.instance import Chance, Clock, Instance, hour_from, to_the_hour
 from api.services.log import Log
 from api.services.quotas import Quotas
+from api.services.serving import Held
 from api.services.stretching import Stretching, canonical
 from api.services.transitions import end
 from api.store.engine import Store
@@ -92,11 +93,11 @@ class Reports:
         digits = receipt(self._instance.receipt_key, rk, bytes.fromhex(submission.request_id))
         digest = receipt_digest(self._instance.receipt_key, digits)
         with self._store.read() as tx:
-            identity = self._instance.refresh(tx)
+            held = self._instance.held(tx)
             known = self._is_known(tx, digest, body_digest(rk, body))
         if not known:
-            self._check(submission, identity)
-            draft = self._draft(submission, identity, caller)
+            self._check(submission, held.identity)
+            draft = self._draft(submission, held, caller)
             with self._store.begin() as tx:
                 self._keep(tx, draft, caller, digest, body_digest(rk, body))
         return ReceiptAnswer(receipt=digits)
@@ -148,10 +149,11 @@ class Reports:
             raise InvalidRequest
 
     def _draft(
-        self, submission: SealedSubmission | PlainSubmission, identity: Identity, caller: Caller
+        self, submission: SealedSubmission | PlainSubmission, held: Held, caller: Caller
     ) -> _Draft:
         if isinstance(submission, PlainSubmission):
-            return self._translated(submission, identity, caller)
+            return self._translated(submission, held, caller)
+        identity = held.identity
         for identifier in submission.identifiers:
             element(identifier.token)
         theirs = {key_id(one.sign) for one in moderators_of(identity, caller.collective)}
@@ -163,19 +165,17 @@ class Reports:
         fields = submission.model_dump(exclude={"sealed"})
         return _Draft(ReportRequest.model_validate(fields), submission.sealed)
 
-    def _translated(
-        self, submission: PlainSubmission, identity: Identity, caller: Caller
-    ) -> _Draft:
+    def _translated(self, submission: PlainSubmission, held: Held, caller: Caller) -> _Draft:
         """Do for a caller without cryptography what a client does for itself."""
         if not self._plain:
             raise PlainLookupsDisabled
-        readers = active_moderators(identity, caller.collective)
+        readers = active_moderators(held.identity, caller.collective)
         if not readers:
             raise Unavailable
         identifiers = list(dict.fromkeys(canonical(given) for given in submission.identifiers))
         with self._stretching.places(len(identifiers)):
             self._quotas.file(caller, len(identifiers))
-            tokens = self._stretching.tokens(identifiers, identity, self._instance.evaluator)
+            tokens = self._stretching.tokens(identifiers, held.identity, held.evaluator)
         fields = submission.model_dump(exclude={"identifiers", "account"})
         request = ReportRequest(
             identifiers=[
@@ -198,6 +198,8 @@ class Reports:
     def _keep(
         self, tx: Transaction, draft: _Draft, caller: Caller, digest: bytes, body: bytes
     ) -> None:
+        # Held: the key must not change between here and what is stored under it.
+        tx.collectives.hold_identity()
         request, identity, now = draft.request, self._instance.refresh(tx), self._clock()
         if request.epoch != identity.epoch:
             raise StaleEpoch(epoch=identity.epoch)

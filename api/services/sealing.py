@@ -1,9 +1,7 @@
 """The sealed list: made when it changes, never when it is read (PROTOCOL.md §3)."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from api.crypto.buckets import (
@@ -15,88 +13,18 @@ from api.crypto.buckets import (
     plan_layout,
     seal_bucket,
 )
-from api.errors import Unavailable
 from api.services.instance import Chance, Instance
-from api.store.engine import Store
+from api.services.serving import SECONDS_AN_HOUR
 from api.store.transaction import Transaction
 from schemas.documents import Identity
 from schemas.tables import BucketRow
 
-SECONDS_AN_HOUR = 3_600
 SEALED_AGAIN_HOURS = 20
 """Before the 24 hours that are promised are over."""
-STALE_HOURS = 48
 WORD_BITS = 32
 MONTHS_A_YEAR = 12
 
 Entry = tuple[bytes, Counts]
-
-
-@dataclass(frozen=True, slots=True)
-class SealedFile:
-    """One bucket as it is served."""
-
-    file: bytes
-    etag: str
-    sealed: int
-
-    @classmethod
-    def of(cls, row: BucketRow) -> "SealedFile":
-        """Return the bucket of a stored row."""
-        etag = f'"{hashlib.sha256(row.file).hexdigest()[:32]}"'
-        return cls(row.file, etag, row.sealed)
-
-
-@dataclass(frozen=True, slots=True)
-class SealedList:
-    """All buckets of one layout: a reader sees one such list, whole, or the next."""
-
-    edition: str
-    epoch: int
-    layout: Layout
-    generation: int
-    files: tuple[SealedFile, ...]
-
-
-class Shelf:
-    """What this process serves: ready bytes, exchanged for newer ones at one stroke."""
-
-    def __init__(self) -> None:
-        """Begin empty, which is `Unavailable` and not *no match*."""
-        self._list: SealedList | None = None
-
-    def current(self, now: datetime) -> SealedList:
-        """Return the list; raise Unavailable where there is none, or no fresh one."""
-        current = self._list
-        if current is None or now.timestamp() // SECONDS_AN_HOUR - STALE_HOURS > min(
-            file.sealed for file in current.files
-        ):
-            raise Unavailable
-        return current
-
-    def refresh(self, store: Store) -> None:
-        """Fetch the buckets that were sealed since the last call, by whichever process."""
-        with store.read() as tx:
-            layout = tx.buckets.layout()
-            known = self._list
-            if layout is None:
-                return
-            same = known is not None and known.edition == layout.edition
-            if known and same and known.generation == layout.generation:
-                return
-            plan = Layout(layout.bits, layout.slots)
-            files = list(known.files) if known and same else []
-            rows = tx.buckets.newer(known.generation if known and same else 0)
-            for row in rows:
-                sealed = SealedFile.of(row)
-                if row.index < len(files):
-                    files[row.index] = sealed
-                else:
-                    files.append(sealed)
-            if len(files) == 1 << layout.bits:
-                self._list = SealedList(
-                    layout.edition, layout.epoch, plan, layout.generation, tuple(files)
-                )
 
 
 class Sealer:
@@ -110,6 +38,8 @@ class Sealer:
 
     def run(self, tx: Transaction, now: datetime) -> int:
         """Seal each bucket whose content changed or whose time is over; return how many."""
+        # Held: a list that is sealed under a key must not come after the next one's.
+        tx.collectives.hold_identity()
         identity = self._instance.refresh(tx)
         current = tx.buckets.layout()
         changes = tx.buckets.changed()
@@ -130,6 +60,13 @@ class Sealer:
                 sealed = self._put(tx, identity, layout, fresh, now, generation)
         tx.buckets.settled(changes)
         return sealed
+
+    def seal_anew(self, tx: Transaction, identity: Identity, now: datetime) -> None:
+        """Seal everything under `identity`, which comes into force with this transaction."""
+        changes = tx.buckets.changed()
+        current = tx.buckets.layout()
+        self._lay_out(tx, identity, now, current.generation + 1 if current else 1)
+        tx.buckets.settled(changes)
 
     def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
         """Cut the list anew: the smallest layout in which every bucket fits."""
@@ -175,7 +112,7 @@ class Sealer:
                 index=index,
                 sealed=hour,
                 salt=self._chance(16),
-                log_seed=self._instance.log_seed,
+                log_seed=self._instance.log_seed(identity),
                 chance=self._chance,
             )
             tx.buckets.put(

@@ -78,6 +78,15 @@ class Collectives:
         self._session.add(IdentityRow(version=version, envelope=envelope))
         self._session.flush()
 
+    def hold_identity(self, *, alone: bool = False) -> None:
+        """Keep the identity in force from changing until the transaction ends.
+
+        To be called before it is read. Any number may hold it at once; `alone` waits for them,
+        and lets nobody hold it meanwhile.
+        """
+        newest = select(IdentityRow.version).order_by(col(IdentityRow.version).desc()).limit(1)
+        self._session.exec(newest.with_for_update(read=not alone)).all()
+
     def newest_version(self) -> int | None:
         """Return the version in force, or None before `parasol init`."""
         query = select(IdentityRow.version).order_by(col(IdentityRow.version).desc()).limit(1)

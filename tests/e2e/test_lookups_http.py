@@ -155,7 +155,7 @@ def test_blinding_hides_whom_it_is_about_and_changes_no_answer(
     server: Server, cast: Cast, shared_world: World
 ) -> None:
     identity = shared_world.identity
-    evaluator = shared_world.parts.instance.evaluator
+    evaluator = shared_world.parts.instance.serving.held.evaluator
     x = secrets.token_bytes(32)
     sent, tokens = set(), set()
     for _ in range(2):

@@ -419,7 +419,7 @@ def test_a_list_of_another_time_is_not_no_warning(
     file = seal_bucket(
         [], network=shared_world.identity.network, epoch=1, layout=Layout(0, 256), index=0,
         sealed=int(sealed.timestamp()) // HOUR, salt=os.urandom(16),
-        log_seed=shared_world.parts.instance.log_seed, chance=os.urandom,
+        log_seed=shared_world.parts.instance.log_seed(shared_world.identity), chance=os.urandom,
     )  # fmt: skip
     headers = {"Content-Type": "application/vnd.parasol.bucket"}
     body = base64.b64encode(file).decode()

@@ -74,7 +74,7 @@ def test_only_published_reports_count(world: World) -> None:
     for step in steps:
         world.round()
         step()
-        world.parts.shelf.refresh(world.parts.store)
+        world.parts.instance.serve()
         assert found(world, 113, member) == NOTHING
     world.round()
     assert found(world, 113, member) == (1, 1, 0, 0, 1, 1)

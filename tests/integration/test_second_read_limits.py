@@ -107,7 +107,7 @@ def test_a_list_of_several_buckets_is_served_whole_again(make_world: MakeWorld) 
             world.approve(item, moderators[page % 2])
     world.clock.pass_(hours=49)
     world.round()
-    assert len(world.parts.shelf.current(world.clock.now).files) > 1
+    assert len(world.parts.instance.serving.fresh(world.clock.now).files) > 1
     lose_the_list(world)
     publish(world, member, moderators, 500)
     world.round()

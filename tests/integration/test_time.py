@@ -284,7 +284,7 @@ def generation(world: World) -> int:
 
 
 def served(world: World) -> list[bytes]:
-    return [one.file for one in world.parts.shelf.current(world.clock.now).files]
+    return [one.file for one in world.parts.instance.serving.fresh(world.clock.now).files]
 
 
 def test_a_bucket_is_sealed_again_when_its_content_changed(world: World) -> None:
@@ -421,8 +421,8 @@ def assert_found(world: World, tokens: list[bytes]) -> Layout:
 
 def assert_listed(world: World, tokens: list[bytes], counts: Counts | None) -> Layout:
     """Find every token with `counts`, and no other; return the layout."""
-    world.parts.shelf.refresh(world.parts.store)
-    shelf = world.parts.shelf.current(world.clock.now)
+    world.parts.instance.serve()
+    shelf = world.parts.instance.serving.fresh(world.clock.now)
     identity = world.identity
     buckets = [
         open_bucket(
@@ -597,4 +597,5 @@ def test_every_process_serves_what_one_of_them_sealed(world: World) -> None:
         world.round()
         other.round()
         now = world.clock.now
-        assert other.shelf.current(now).files == world.parts.shelf.current(now).files
+        theirs, ours = other.instance.serving, world.parts.instance.serving
+        assert theirs.fresh(now).files == ours.fresh(now).files
