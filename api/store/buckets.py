@@ -2,9 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 
-from sqlmodel import Session, case, col, delete, func, select, update
+from sqlmodel import Session, String, case, cast, col, delete, func, select, union_all, update
 
-from schemas.tables import BucketRow, IdentifierRow, LayoutRow, ReportRow, UnsealedRow
+from api.store.counting import counts, its_partner, its_policy, its_report, published
+from schemas.tables import (
+    BucketRow,
+    ForeignIdentifierRow,
+    ForeignReportRow,
+    IdentifierRow,
+    LayoutRow,
+    PartnerRow,
+    PolicyRow,
+    ReportRow,
+    UnsealedRow,
+)
 
 THE_LAYOUT = 1
 
@@ -33,29 +44,48 @@ class Buckets:
         """Yield each listed token whose word is in [`first`, `last`] with its five counts.
 
         In the order of §3: danger, risk, nuisance, collectives, recent. A token is listed while a
-        published report holds it whose `expires` is not before `today`.
+        published report holds it whose `expires` is not before `today`, or a partner's that
+        counts on that day.
         """
-        severity = col(ReportRow.published_severity)
-        query = (
-            select(  # type: ignore[call-overload]
+        ours = (
+            select(
                 IdentifierRow.token,
-                func.sum(case((severity == "danger", 1), else_=0)),
-                func.sum(case((severity == "risk", 1), else_=0)),
-                func.sum(case((severity == "nuisance", 1), else_=0)),
-                func.count(func.distinct(ReportRow.collective)),
-                func.sum(case((col(ReportRow.published_month) >= recent_from, 1), else_=0)),
+                ReportRow.published_severity,
+                ReportRow.published_month,
+                ReportRow.collective,
             )
             .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
             .where(
-                col(IdentifierRow.word) >= first,
-                col(IdentifierRow.word) <= last,
-                col(ReportRow.status) == "published",
+                col(IdentifierRow.word).between(first, last),
+                published(),
                 col(ReportRow.expires) >= today,
             )
-            .group_by(col(IdentifierRow.token))
         )
-        for token, *counts in self._session.exec(query):
-            danger, risk, nuisance, collectives, recent = (int(count) for count in counts)
+        theirs = (
+            select(
+                ForeignIdentifierRow.token,
+                ForeignReportRow.severity,
+                ForeignReportRow.month,
+                # No id of a collective has a slash: two instances may have the same one.
+                cast(ForeignReportRow.partner, String) + "/" + col(ForeignReportRow.collective),
+            )
+            .join(ForeignReportRow, its_report())
+            .join(PartnerRow, its_partner())
+            .join(PolicyRow, its_policy(), isouter=True)
+            .where(col(ForeignIdentifierRow.word).between(first, last), counts(today))
+        )
+        both = union_all(ours, theirs).subquery()
+        query = select(  # type: ignore[call-overload]
+            both.c.token,
+            *(
+                func.sum(case((both.c.published_severity == severity, 1), else_=0))
+                for severity in ("danger", "risk", "nuisance")
+            ),
+            func.count(func.distinct(both.c.collective)),
+            func.sum(case((both.c.published_month >= recent_from, 1), else_=0)),
+        ).group_by(both.c.token)
+        for token, *numbers in self._session.exec(query):
+            danger, risk, nuisance, collectives, recent = (int(number) for number in numbers)
             yield token, danger, risk, nuisance, collectives, recent
 
     def layout(self) -> LayoutRow | None:

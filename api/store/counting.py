@@ -1,6 +1,6 @@
-"""What counts of partners' reports, and what waits for a moderator here (PROTOCOL.md §8).
+"""What counts, and what of partners' reports waits for a moderator here (PROTOCOL.md §§3, 8).
 
-Conditions over `ForeignReportRow`, its `PartnerRow` and, where there is one, its `PolicyRow`.
+Most are conditions over `ForeignReportRow`, its `PartnerRow` and its `PolicyRow`, if it has one.
 They are asked whenever something is counted: a policy or a decision holds at once, and is undone
 as easily as done.
 """
@@ -8,11 +8,28 @@ as easily as done.
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, or_
 
-from schemas.tables import ForeignReportRow, PartnerRow, PolicyRow
+from schemas.tables import ForeignIdentifierRow, ForeignReportRow, PartnerRow, PolicyRow, ReportRow
 
 AUTO, HOLD, BLOCK = "auto", "hold", "block"
 ACCEPTED, REFUSED = "accepted", "refused"
 STANDING = "standing"
+
+
+def published() -> ColumnElement[bool]:
+    """Tell whether a report of our own is published.
+
+    Not by the index of its status: nearly all are, and SQLite would read every one of them.
+    """
+    return func.coalesce(col(ReportRow.status), "") == "published"
+
+
+def its_report() -> ColumnElement[bool]:
+    """Join a token to the report that holds it."""
+    return and_(
+        col(ForeignReportRow.partner) == col(ForeignIdentifierRow.partner),
+        col(ForeignReportRow.log) == col(ForeignIdentifierRow.log),
+        col(ForeignReportRow.seq) == col(ForeignIdentifierRow.seq),
+    )
 
 
 def its_partner() -> ColumnElement[bool]:

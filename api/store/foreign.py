@@ -4,10 +4,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, insert
-from sqlmodel import Session, case, col, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, insert
+from sqlmodel import Session, and_, case, col, delete, false, or_, select, tuple_, update
+from sqlmodel.sql.expression import Select
 
-from api.store.counting import counts, in_force, its_partner, its_policy, waits
+from api.store.counting import (
+    counts,
+    in_force,
+    its_partner,
+    its_policy,
+    its_report,
+    published,
+    waits,
+)
 from schemas.tables import (
     ForeignEntryRow,
     ForeignIdentifierRow,
@@ -22,15 +31,9 @@ from schemas.tables import (
 Place = tuple[int, int, int]
 """Where an entry is: partner, log and sequence number."""
 
-_REPORT = tuple_(
-    col(ForeignReportRow.partner), col(ForeignReportRow.log), col(ForeignReportRow.seq)
-)
-_TOKEN = tuple_(
-    col(ForeignIdentifierRow.partner), col(ForeignIdentifierRow.log), col(ForeignIdentifierRow.seq)
-)
-_ENTRY = tuple_(col(ForeignEntryRow.partner), col(ForeignEntryRow.log), col(ForeignEntryRow.seq))
+_Placed = type[ForeignEntryRow] | type[ForeignReportRow] | type[ForeignIdentifierRow]
+
 _RANK = case((col(ForeignReportRow.severity) == "danger", 0), else_=1)
-_SOME = 300
 
 
 def place_of(report: ForeignReportRow) -> Place:
@@ -42,8 +45,7 @@ class HeldReport(NamedTuple):
     """A partner's report with what tells whether it counts."""
 
     report: ForeignReportRow
-    leaf: bytes
-    envelope: str | None
+    entry: ForeignEntryRow
     origin: str
     policy: str
     """The policy in force for it."""
@@ -72,17 +74,22 @@ class Foreign:
 
     def find(self, leaf: bytes, today: str) -> HeldReport | None:
         """Return the report whose entry id is `leaf`; there is none of what was erased."""
-        query = _reports(today).where(col(ForeignEntryRow.leaf) == leaf).limit(1)
-        rows = self._session.execute(query.execution_options(populate_existing=True))
-        return next((HeldReport(*row) for row in rows), None)
+        places = select(ForeignEntryRow.partner, ForeignEntryRow.log, ForeignEntryRow.seq).where(
+            ForeignEntryRow.leaf == leaf
+        )
+        for place in self._session.exec(places):
+            found = self._with_entries(_reports(today).where(_among(ForeignReportRow, [place])))
+            if found:
+                return found[0]
+        return None
 
     def tokens(
         self, reports: Iterable[ForeignReportRow]
     ) -> dict[Place, list[ForeignIdentifierRow]]:
         """Return the tokens of `reports`, each one's in their order."""
         places = [place_of(report) for report in reports]
-        query = select(ForeignIdentifierRow).where(_TOKEN.in_(places))
-        found: dict[Place, list[ForeignIdentifierRow]] = defaultdict(list)
+        query = select(ForeignIdentifierRow).where(_among(ForeignIdentifierRow, places))
+        found: dict[Place, list[ForeignIdentifierRow]] = {place: [] for place in places}
         for row in self._session.exec(query.order_by(col(ForeignIdentifierRow.position))):
             found[row.partner, row.log, row.seq].append(row)
         return found
@@ -97,9 +104,8 @@ class Foreign:
             select(IdentifierRow.token, IdentifierRow.report)
             .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
             .where(
-                col(IdentifierRow.word).in_(words),
                 col(IdentifierRow.token).in_(values),
-                col(ReportRow.status) == "published",
+                published(),
                 col(ReportRow.expires) >= today,
             )
         )
@@ -110,7 +116,7 @@ class Foreign:
                 ForeignIdentifierRow.log,
                 ForeignIdentifierRow.seq,
             )
-            .join(ForeignReportRow, _REPORT == _TOKEN)
+            .join(ForeignReportRow, its_report())
             .join(PartnerRow, its_partner())
             .join(PolicyRow, its_policy(), isouter=True)
             .where(
@@ -143,7 +149,7 @@ class Foreign:
         """Note that what the buckets hold of some reports' tokens is no longer true."""
         words = (
             select(ForeignIdentifierRow.word)
-            .join(ForeignReportRow, _REPORT == _TOKEN)
+            .join(ForeignReportRow, its_report())
             .where(*chosen)
             .distinct()
         )
@@ -151,7 +157,7 @@ class Foreign:
 
     def unseal_report(self, report: ForeignReportRow) -> None:
         """Note that the buckets no longer tell the truth about a report's tokens."""
-        self.unseal(_TOKEN.in_([place_of(report)]))
+        self.unseal(_among(ForeignReportRow, [place_of(report)]))
 
     def unseal_partner(self, partner: int, collective: str | None = None) -> None:
         """Note the same of all reports of a partner, or of one collective of it."""
@@ -162,12 +168,15 @@ class Foreign:
 
     def erase(self, places: Sequence[Place]) -> None:
         """Delete reports with their tokens and what their entries said; leaf hashes stay."""
-        for start in range(0, len(places), _SOME):
-            some = places[start : start + _SOME]
-            self._session.exec(delete(ForeignIdentifierRow).where(_TOKEN.in_(some)))
-            self._session.exec(delete(ForeignReportRow).where(_REPORT.in_(some)))
-            entries = update(ForeignEntryRow).where(_ENTRY.in_(some))
-            self._session.exec(entries.values(envelope=None, outcome="erased"))
+        if not places:
+            return
+        # One by one: SQLite finds many places at once by reading the whole table.
+        named = [dict(zip(("a", "b", "c"), place, strict=True)) for place in places]
+        connection = self._session.connection()
+        for table in (ForeignIdentifierRow, ForeignReportRow):
+            connection.execute(delete(table).where(_at(table)), named)
+        emptied = update(ForeignEntryRow).where(_at(ForeignEntryRow))
+        connection.execute(emptied.values(envelope=None, outcome="erased"), named)
 
     def erase_expired(self, today: str, limit: int) -> int:
         """Delete, as `erase`, up to `limit` reports whose last day is over; return how many."""
@@ -181,7 +190,10 @@ class Foreign:
         return len(places)
 
     def _page(
-        self, query: "Select[tuple[object, ...]]", after: tuple[int, ...] | None, limit: int
+        self,
+        query: "Select[ForeignReportRow, str, str, bool]",
+        after: tuple[int, ...] | None,
+        limit: int,
     ) -> list[HeldReport]:
         place = (
             _RANK,
@@ -191,34 +203,58 @@ class Foreign:
         )
         if after is not None:
             query = query.where(tuple_(*place) > after)
-        return [
-            HeldReport(*row) for row in self._session.execute(query.order_by(*place).limit(limit))
-        ]
+        return self._with_entries(query.order_by(*place).limit(limit))
+
+    def _with_entries(self, query: "Select[ForeignReportRow, str, str, bool]") -> list[HeldReport]:
+        """Return what `_reports` finds, each with its entry, which need not be sorted."""
+        rows = self._session.execute(query.execution_options(populate_existing=True)).all()
+        places = [place_of(report) for report, *_ in rows]
+        entries = {
+            (entry.partner, entry.log, entry.seq): entry
+            for entry in self._session.exec(
+                select(ForeignEntryRow).where(_among(ForeignEntryRow, places))
+            )
+        }
+        return [HeldReport(report, entries[place_of(report)], *rest) for report, *rest in rows]
 
     def _change(self, report: ForeignReportRow, **values: object) -> bool:
         """Set `values`, if nobody has decided about `report` since it was read."""
         decision, erasing = col(ForeignReportRow.decision), col(ForeignReportRow.erasing)
         change = update(ForeignReportRow).where(
-            _REPORT.in_([place_of(report)]),
+            _among(ForeignReportRow, [place_of(report)]),
             decision.is_(None) if report.decision is None else decision == report.decision,
             erasing == report.erasing,
         )
         return self._session.exec(change.values(**values)).rowcount == 1
 
 
-def _reports(today: str) -> "Select[tuple[object, ...]]":
-    """Select what `HeldReport` has, of every report."""
-    query: Select[tuple[object, ...]] = (
-        select(  # type: ignore[call-overload]
-            ForeignReportRow,
-            ForeignEntryRow.leaf,
-            ForeignEntryRow.envelope,
-            PartnerRow.origin,
-            in_force(),
-            waits(today),
-        )
-        .join(ForeignEntryRow, _ENTRY == _REPORT)
+def _reports(today: str) -> "Select[ForeignReportRow, str, str, bool]":
+    """Select of every report what `HeldReport` has but its entry."""
+    return (
+        select(ForeignReportRow, PartnerRow.origin, in_force(), waits(today))
         .join(PartnerRow, its_partner())
         .join(PolicyRow, its_policy(), isouter=True)
     )
-    return query
+
+
+def _among(table: _Placed, places: Iterable[Place]) -> ColumnElement[bool]:
+    """Choose the rows of `table` at `places`: SQLite takes no index for triples."""
+    logs: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for partner, log, seq in places:
+        logs[partner, log].append(seq)
+    return or_(
+        false(),
+        *(
+            and_(col(table.partner) == partner, col(table.log) == log, col(table.seq).in_(seqs))
+            for (partner, log), seqs in logs.items()
+        ),
+    )
+
+
+def _at(table: _Placed) -> ColumnElement[bool]:
+    """Choose the row of `table` at a place that is named when it is executed."""
+    return and_(
+        col(table.partner) == bindparam("a"),
+        col(table.log) == bindparam("b"),
+        col(table.seq) == bindparam("c"),
+    )
