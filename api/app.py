@@ -17,11 +17,23 @@ from api.crypto.buckets import DEFAULT_LIMIT
 from api.errors import Refusal
 from api.keyring import Keyring, Keys
 from api.partners import Remote
-from api.routes import callers, edge, feed, health, lookups, moderation, pages, problems, reports
+from api.routes import (
+    callers,
+    edge,
+    feed,
+    health,
+    held,
+    lookups,
+    moderation,
+    pages,
+    problems,
+    reports,
+)
 from api.services.callers import Callers
 from api.services.feed import Feed
 from api.services.following import Following
 from api.services.health import Health, check_schema
+from api.services.held import Held
 from api.services.identities import Identities
 from api.services.instance import Clock, Instance
 from api.services.log import Log
@@ -86,7 +98,8 @@ class Parts:
         self.store = Store(open_engine(settings.url))
         try:
             check_schema(self.store)
-            keys = Keys(partial(Keyring.load, settings.keys))
+            load = partial(Keyring.load, settings.keys)
+            keys = Keys(load)
             self.instance = Instance(self.store, keys, os.urandom)
         except BaseException:
             self.store.close()
@@ -106,9 +119,10 @@ class Parts:
         self.stretching = Stretching(settings.stretching_threads, settings.stretching_queue)
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
         self.log = Log(keys.log_seed, clock, os.urandom)
-        self.identities = Identities(store, clock, self.log)
+        self.identities = Identities(store, clock, self.log, load)
         self.feed = Feed(store, instance, clock)
         self.health = Health(store, instance, clock)
+        self.held = Held(store, instance, clock)
         self.lookups = Lookups(instance, self.quotas, limits, self.stretching, clock, plain=plain)
         self.moderation = Moderation(store, instance, self.log, clock, publication_delay)
         self.queue = Queue(store, instance, clock)
@@ -197,7 +211,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     )
     app.state.parts = parts
     app.state.site = Site(built, languages, Place(identity.origin, identity.network))
-    for module in (callers, feed, health, lookups, moderation, pages, reports):
+    for module in (callers, feed, health, held, lookups, moderation, pages, reports):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(edge.Edge)

@@ -11,6 +11,7 @@ from api.errors import Forbidden, Unauthenticated
 from api.services.callers import Callers
 from api.services.feed import Asked, Feed, Visitor
 from api.services.health import Health
+from api.services.held import Held
 from api.services.instance import Instance
 from api.services.lookups import Lookups
 from api.services.moderation import Moderation
@@ -32,6 +33,10 @@ async def _feed(request: Request) -> Feed:
 
 async def _health(request: Request) -> Health:
     return request.app.state.parts.health  # type: ignore[no-any-return]
+
+
+async def _held(request: Request) -> Held:
+    return request.app.state.parts.held  # type: ignore[no-any-return]
 
 
 async def _instance(request: Request) -> Instance:
@@ -61,6 +66,7 @@ async def _site(request: Request) -> Site:
 TheCallers = Annotated[Callers, Depends(_callers)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 TheHealth = Annotated[Health, Depends(_health)]
+TheHeld = Annotated[Held, Depends(_held)]
 TheInstance = Annotated[Instance, Depends(_instance)]
 TheLookups = Annotated[Lookups, Depends(_lookups)]
 TheModeration = Annotated[Moderation, Depends(_moderation)]

@@ -23,6 +23,8 @@ from schemas.tables import ReportRow
 LEASE = "time"
 LEASE_LIFE = timedelta(seconds=60)
 ACTOR = "system"
+AT_ONCE = 500
+"""Of partners' reports whole days may expire at once: they go a few a round."""
 
 log = structlog.get_logger()
 
@@ -96,6 +98,7 @@ class Timekeeper:
         tx.receipts.forget(f"{now:%Y-%m-%d}")
         tx.reports.forget_recorded(f"{now:%Y-%m-%d}")
         tx.callers.forget_expired(int(now.timestamp()))
+        tx.foreign.erase_expired(f"{now:%Y-%m-%d}", AT_ONCE)
 
     def _publish(self, report_id: str, now: datetime) -> bool:
         """Publish a report if its signers still suffice, else send it back to review."""

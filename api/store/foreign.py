@@ -52,6 +52,16 @@ class HeldReport(NamedTuple):
     waits: bool
     """Whether it, or its erasure, waits for a decision."""
 
+    @property
+    def place(self) -> Place:
+        """Where it is in its partner's log."""
+        return place_of(self.report)
+
+    @property
+    def rank(self) -> int:
+        """0 for danger, which comes first, else 1."""
+        return int(self.report.severity != "danger")
+
 
 class Foreign:
     """Queries over what came from partners, in the caller's transaction."""
@@ -63,7 +73,7 @@ class Foreign:
     def held(self, today: str, after: tuple[int, ...] | None, limit: int) -> list[HeldReport]:
         """Return a page of what waits on the day `today`: danger first, oldest first.
 
-        `after` is rank (0 for danger, else 1) and place of the last one of the page before.
+        `after` is rank and place of the last one of the page before.
         """
         return self._page(_reports(today).where(waits(today)), after, limit)
 
@@ -82,6 +92,11 @@ class Foreign:
             if found:
                 return found[0]
         return None
+
+    def has(self, leaf: bytes) -> bool:
+        """Tell whether a partner ever appended an entry of that id."""
+        query = select(ForeignEntryRow.seq).where(ForeignEntryRow.leaf == leaf)
+        return self._session.exec(query.limit(1)).first() is not None
 
     def tokens(
         self, reports: Iterable[ForeignReportRow]
