@@ -15,8 +15,9 @@ from api.crypto.stretching import Cost, check_cost
 from api.errors import Conflict
 from api.keyring import KeyFileError, Keyring, private_file
 from api.services.backups import read_rows
+from api.services.drafts import Founding, first_identity, signed
 from api.services.health import OutdatedSchema
-from api.services.identities import Founding, Identities, first_identity, signed
+from api.services.identities import Identities
 from api.services.instance import Clock
 from api.services.log import Log
 from api.settings import Settings
@@ -53,7 +54,7 @@ def found(
     _check_address(founding.address, identity)
     with _beginning(settings) as store, _root_key(root_file, seed), ring.saving(settings.keys):
         log = Log(ring.log_seed, clock, os.urandom)
-        Identities(store, clock, log).found(signed(identity, [seed]))
+        Identities(store, clock, log, lambda: ring).found(signed(identity, [seed]))
     return identity
 
 

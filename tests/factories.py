@@ -23,7 +23,7 @@ from api.crypto.joining import prove_join
 from api.errors import Refusal
 from api.founding import found
 from api.keyring import read_key
-from api.services.identities import Founding, signed
+from api.services.drafts import Founding, signed
 from api.services.queue import Question
 from api.services.stretching import canonical
 from api.settings import Settings

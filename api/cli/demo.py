@@ -17,7 +17,7 @@ from api.crypto.bearers import format_access
 from api.demo.seed import DemoClock, Device, Seed
 from api.founding import found
 from api.server import configure_logs, server_of
-from api.services.identities import Founding
+from api.services.drafts import Founding
 from api.settings import Settings
 from api.web.assets import read_built
 from schemas.callers import Role

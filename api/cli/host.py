@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,13 @@ def parts_of(data: Path) -> Iterator[Parts]:
 def identities_of(data: Path) -> Iterator[Identities]:
     """Open the identities of an instance; its keys are read only where one comes into force."""
     settings = settings_for(data)
-    log = Log(lambda number: Keyring.load(settings.keys).log_seed(number), utc_now, os.urandom)
+    keys = partial(Keyring.load, settings.keys)
+    log = Log(lambda number: keys().log_seed(number), utc_now, os.urandom)
     with or_say(Unavailable, NO_DATABASE):
         store = Store(open_engine(settings.url))
         try:
             check_schema(store)
-            yield Identities(store, utc_now, log)
+            yield Identities(store, utc_now, log, keys)
         finally:
             store.close()
 

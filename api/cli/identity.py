@@ -11,7 +11,8 @@ from api.crypto.envelopes import public_key
 from api.crypto.words import fingerprint_words, key_words
 from api.errors import Conflict, NotFound
 from api.keyring import read_key
-from api.services.identities import newcomers, signed
+from api.services.drafts import signed
+from api.services.rosters import newcomers
 from api.trust import root_fingerprint
 from schemas.documents import Identity, Status
 

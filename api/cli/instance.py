@@ -22,8 +22,8 @@ from api.founding import restore as restore_instance
 from api.keyring import KeyFileError, Keyring, private_file
 from api.server import run
 from api.services.backups import BackupError, lock_keys, unlock_keys, write_rows
+from api.services.drafts import Founding
 from api.services.health import OutdatedSchema
-from api.services.identities import Founding
 from api.store.engine import Store
 from api.store.schema import UnknownSchema
 from api.store.schema import migrate as migrate_database

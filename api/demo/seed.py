@@ -19,7 +19,7 @@ from api.crypto.words import fingerprint_words
 from api.demo.warnings import SyntheticWarning, read_warnings
 from api.keyring import read_key, write_secret
 from api.moderating import Desk, ModeratorKeys
-from api.services.identities import signed
+from api.services.drafts import signed
 from api.trust import root_fingerprint
 from schemas.callers import Role
 from schemas.moderation import QueueItem, RejectReason

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from api.errors import Unavailable
-from api.services.identities import has_unannounced_ends
 from api.services.instance import Clock, Instance
 from api.services.queue import is_overdue
+from api.services.rosters import has_unannounced_ends
 from api.services.transitions import OPEN
 from api.store.engine import Store
 from api.store.schema import HEAD

@@ -1,23 +1,20 @@
 """How an instance names itself and its moderators: drafts for the root key to sign (§7)."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
-from api.crypto import oprf
-from api.crypto.envelopes import key_id, public_key, sign
+from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
-from api.crypto.ristretto import scalar
 from api.errors import Conflict, NotFound
-from api.keyring import Keyring
-from api.services.instance import Clock, to_the_hour
+from api.keyring import KeyFileError, Keyring
+from api.services.drafts import NOTHING, Changes, next_draft
+from api.services.instance import Clock, check_keys, to_the_hour
 from api.services.log import Log
+from api.services.rosters import PENDING, agrees, listed, newcomers
 from api.services.transitions import send_back
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import (
-    LIFETIME,
     check_current,
     next_identity,
     open_identity,
@@ -28,18 +25,11 @@ from api.trust import (
 )
 from schemas.base import Severity
 from schemas.documents import (
-    Argon2id,
-    Collective,
     Envelope,
     Identity,
-    Moderator,
-    Root,
-    Signature,
     Status,
 )
 from schemas.tables import AuditRow
-
-PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,64 +41,15 @@ class RosterLine:
     moderators: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Founding:
-    """What an operator chooses once, for ever: the network, and where the instance lives."""
-
-    network: str
-    origin: str
-    address: str
-    argon2id: Argon2id
-
-
-def written(moment: datetime) -> str:
-    """Return a moment as documents write it."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def signed(identity: Identity, seeds: Sequence[bytes]) -> Envelope:
-    """Return `identity` signed with the root keys of `seeds`."""
-    payload = identity.encode()
-    return Envelope.around(
-        identity,
-        [
-            Signature(
-                keyid=key_id(public_key(seed)),
-                sig=sign(seed, Identity.payload_type, payload),
-            )
-            for seed in seeds
-        ],
-    )
-
-
-def first_identity(founding: Founding, ring: Keyring, root: Root, now: datetime) -> Identity:
-    """Return version 1 of an instance's identity, without any collective yet."""
-    return Identity(
-        version=1,
-        origin=founding.origin,
-        log=f"{founding.origin}:1",
-        issued=written(now),
-        expires=written(now + LIFETIME),
-        root=root,
-        log_key=public_key(ring.log),
-        http_keys=(public_key(ring.http),),
-        network=founding.network,
-        epoch=1,
-        public_key=oprf.public_key(scalar(ring.epoch)),
-        argon2id=founding.argon2id,
-        collectives=(),
-        feed=f"{founding.address}/feed/v1/",
-    )
-
-
 class Identities:
     """Issues identities, and keeps the collectives and moderators that they announce."""
 
-    def __init__(self, store: Store, clock: Clock, log: Log) -> None:
-        """Work over `store`; announce in `log` what comes into force."""
+    def __init__(self, store: Store, clock: Clock, log: Log, keys: Callable[[], Keyring]) -> None:
+        """Announce in `log` what comes into force; `keys()` reads the keys, where they change."""
         self._store = store
         self._clock = clock
         self._log = log
+        self._keys = keys
 
     def found(self, envelope: Envelope) -> None:
         """Keep version 1; raise Conflict where the database already has an identity.
@@ -129,45 +70,63 @@ class Identities:
         with self._store.read() as tx:
             return current_identity(tx)
 
-    def draft(self) -> Identity:
-        """Return the next identity: what is in force, with the collectives as they are now."""
-        now = self._clock()
+    def draft(self, changes: Changes = NOTHING) -> Identity:
+        """Return the next identity: what is in force, with the collectives as they are now.
+
+        Raises InvalidInput `key-in-use` where a key that `changes` brings has another use.
+        """
         with self._store.read() as tx:
             pinned = current_identity(tx)
-            collectives = _collectives(tx, pinned)
-        return pinned.model_copy(
-            update={
-                "version": pinned.version + 1,
-                "previous": hashlib.sha256(pinned.encode()).digest(),
-                "issued": written(now),
-                "expires": written(now + LIFETIME),
-                "collectives": collectives,
-            }
-        )
+            collectives = listed(tx, pinned)
+        return next_draft(pinned, collectives, changes, self._clock())
 
     def accept(self, envelope: Envelope) -> Identity:
         """Put a signed identity in force, with the moderators it announces.
 
-        Raises InvalidInput `identity-refused` where it does not follow the one in force, or would
-        need other keys on the server; Conflict where moderators came or went since the draft.
+        Raises InvalidInput `identity-refused` where it does not follow the one in force, or needs
+        keys that are not here, or tokens of another epoch; Conflict where moderators came or went
+        since the draft.
         """
         with self._store.begin() as tx:
+            tx.collectives.hold_identity(alone=True)
             pinned = current_identity(tx)
-            identity = next_identity(pinned, envelope)
-            check_current(identity, self._clock())
-            if _server_keys(identity) != _server_keys(pinned):
+            identity = self.put_in_force(tx, pinned, envelope)
+            if identity.epoch != pinned.epoch:
                 raise InvalidInput("identity-refused")
-            if not _agrees(identity.collectives, _collectives(tx, pinned)):
-                raise Conflict
-            tx.collectives.add_identity(identity.version, envelope.model_dump_json())
-            for collective, one in newcomers(pinned, identity):
-                if not tx.collectives.set_moderator_status(one.id, PENDING, one.status):
-                    raise Conflict
-                self._note(tx, collective, one.id, PENDING, one.status)
-            for collective in sorted({one for one, _ in revocations(pinned, identity)}):
-                self._hold(tx, identity, collective)
-            self._log.announce(tx, identity)
+            if identity.log != pinned.log:
+                # What the former key sealed cannot be read any more; the server seals anew.
+                tx.buckets.forget()
         return identity
+
+    def put_in_force(self, tx: Transaction, pinned: Identity, envelope: Envelope) -> Identity:
+        """Do in `tx`, which holds the identity alone, what `accept` does, in any epoch."""
+        identity = next_identity(pinned, envelope)
+        check_current(identity, self._clock())
+        self._check_keys(tx, pinned, identity)
+        if not agrees(identity.collectives, listed(tx, pinned)):
+            raise Conflict
+        tx.collectives.add_identity(identity.version, envelope.model_dump_json())
+        for collective, one in newcomers(pinned, identity):
+            if not tx.collectives.set_moderator_status(one.id, PENDING, one.status):
+                raise Conflict
+            self._note(tx, collective, one.id, PENDING, one.status)
+        for collective in sorted({one for one, _ in revocations(pinned, identity)}):
+            self._hold(tx, identity, collective)
+        self._log.announce(tx, identity)
+        return identity
+
+    def _check_keys(self, tx: Transaction, pinned: Identity, identity: Identity) -> None:
+        """Refuse an identity that this instance could not live up to."""
+        if _server_keys(identity) == _server_keys(pinned):
+            return
+        ring = self._keys()
+        new = set(identity.http_keys) - set(pinned.http_keys)
+        try:
+            check_keys(ring, began_in(tx), identity)
+        except KeyFileError:
+            raise InvalidInput("identity-refused") from None
+        if not new <= {public_key(seed) for seed in ring.http_seeds()}:
+            raise InvalidInput("identity-refused")
 
     def _hold(self, tx: Transaction, identity: Identity, collective: str) -> None:
         """Send back to review what a revoked key is needed for (PROTOCOL.md §7)."""
@@ -243,29 +202,6 @@ class Identities:
         )
 
 
-def newcomers(pinned: Identity, draft: Identity) -> list[tuple[str, Moderator]]:
-    """Return the moderators, with their collective, whom `draft` announces for the first time.
-
-    Whoever signs the draft compares the keys of these, and of no list that may be another by then.
-    """
-    known = {one.id for collective in pinned.collectives for one in collective.moderators}
-    return [
-        (collective.id, one)
-        for collective in draft.collectives
-        for one in collective.moderators
-        if one.id not in known
-    ]
-
-
-def has_unannounced_ends(tx: Transaction, pinned: Identity) -> bool:
-    """Tell whether somebody who is active in `pinned` is so no longer."""
-    now = _statuses(_collectives(tx, pinned))
-    return any(
-        status is Status.ACTIVE and now.get(who) is not Status.ACTIVE
-        for who, status in _statuses(pinned.collectives).items()
-    )
-
-
 def _forget(tx: Transaction, moderator: str, status: Status) -> None:
     """Delete a pending moderator; raise Conflict if an identity announces her meanwhile."""
     if not tx.collectives.set_moderator_status(moderator, PENDING, status):
@@ -273,56 +209,24 @@ def _forget(tx: Transaction, moderator: str, status: Status) -> None:
     tx.collectives.forget_moderator(moderator)
 
 
-def _statuses(collectives: Sequence[Collective]) -> dict[str, Status]:
-    found = {f"c {one.id}": one.status for one in collectives}
-    found |= {f"m {who.id}": who.status for one in collectives for who in one.moderators}
-    return found
-
-
 def _server_keys(identity: Identity) -> tuple[object, ...]:
-    return (identity.epoch, identity.public_key, identity.log, identity.log_key)
-
-
-def _agrees(signed_ones: Sequence[Collective], ours: Sequence[Collective]) -> bool:
-    """Tell whether what was signed is still so; who came since the draft waits for the next.
-
-    An identity that announced somebody we have no row of could never be followed by another.
-    """
-    held = {(one.id, one.status): frozenset(one.moderators) for one in ours}
-    return all(
-        (one.id, one.status) in held and held[one.id, one.status].issuperset(one.moderators)
-        for one in signed_ones
-    )
+    return (
+        identity.epoch, identity.public_key, identity.log, identity.log_key, identity.http_keys,
+    )  # fmt: skip
 
 
 def current_identity(tx: Transaction) -> Identity:
     """Return the identity in force; raise NotFound before `parasol init`."""
-    version = tx.collectives.newest_version()
+    return _version(tx, tx.collectives.newest_version())
+
+
+def began_in(tx: Transaction) -> int:
+    """Return the epoch in which this instance began; raise NotFound before that."""
+    return _version(tx, 1).epoch
+
+
+def _version(tx: Transaction, version: int | None) -> Identity:
     text = None if version is None else tx.collectives.identity(version)
     if text is None:
         raise NotFound
     return Identity.decode(Envelope.model_validate_json(text).payload)
-
-
-def _collectives(tx: Transaction, pinned: Identity) -> tuple[Collective, ...]:
-    """Return every collective with its moderators: those of `pinned` in their order, then new."""
-    order = {one.id: place for place, one in enumerate(pinned.collectives)}
-    rows = sorted(tx.collectives.all(), key=lambda row: (order.get(row.id, len(order)), row.id))
-    moderators = tx.collectives.moderators()
-    return tuple(
-        Collective(
-            id=row.id,
-            status=Status(row.status),
-            moderators=tuple(
-                Moderator(
-                    id=one.id,
-                    sign=one.sign,
-                    box=one.box,
-                    status=Status.ACTIVE if one.status == PENDING else Status(one.status),
-                )
-                for one in moderators
-                if one.collective == row.id
-            ),
-        )
-        for row in rows
-    )

@@ -7,7 +7,7 @@ from datetime import datetime
 from api.crypto import oprf
 from api.crypto.envelopes import public_key
 from api.crypto.oprf import KeyEvaluator
-from api.crypto.ristretto import Element, element, multiply
+from api.crypto.ristretto import Element, Scalar, element, multiply
 from api.errors import NotFound
 from api.keyring import KeyFileError, Keyring, Keys
 from api.services.serving import Held, Serving, newest_list
@@ -171,14 +171,20 @@ class Instance:
         return Held(identity, envelope, evaluator)
 
     def _evaluator(self, ring: Keyring, identity: Identity) -> KeyEvaluator:
-        """Return what answers under `identity`; raise KeyFileError where a key is not here."""
-        key = ring.network_key(self._began, identity.epoch)
-        evaluator = KeyEvaluator(key, self._chance)
-        log_key = public_key(ring.log_seed(number_of(identity.log)))
-        if (evaluator.public_key, log_key) != (identity.public_key, identity.log_key):
-            raise KeyFileError(NOT_OURS)
-        _http_seed(ring, identity)
-        return evaluator
+        return KeyEvaluator(check_keys(ring, self._began, identity), self._chance)
+
+
+def check_keys(ring: Keyring, began: int, identity: Identity) -> Scalar:
+    """Return the network key of `identity`, of an instance that began in the epoch `began`.
+
+    Raises KeyFileError where it, the log key or every http key is not among the keys.
+    """
+    key = ring.network_key(began, identity.epoch)
+    held = (oprf.public_key(key), public_key(ring.log_seed(number_of(identity.log))))
+    if held != (identity.public_key, identity.log_key):
+        raise KeyFileError(NOT_OURS)
+    _http_seed(ring, identity)
+    return key
 
 
 def number_of(log: str) -> int:

@@ -106,6 +106,11 @@ class Buckets:
         self._session.merge(row)
         self._session.flush()
 
+    def forget(self) -> None:
+        """Take the layout and all buckets away; whoever has them in hand goes on serving them."""
+        self._session.exec(delete(BucketRow))
+        self._session.exec(delete(LayoutRow))
+
     def summaries(self) -> list[tuple[int, int, int, str]]:
         """Return of every bucket its index, entries, sealing hour and day."""
         query = select(BucketRow.index, BucketRow.entries, BucketRow.sealed, BucketRow.day)

@@ -8,6 +8,7 @@ from api.store.backup import Backup
 from api.store.buckets import Buckets
 from api.store.callers import Callers
 from api.store.collectives import Collectives
+from api.store.conversion import Conversion
 from api.store.foreign import Foreign
 from api.store.leases import Leases
 from api.store.log import Log
@@ -28,6 +29,7 @@ class Transaction:
         self.buckets = Buckets(session)
         self.callers = Callers(session)
         self.collectives = Collectives(session)
+        self.conversion = Conversion(session)
         self.foreign = Foreign(session)
         self.leases = Leases(session)
         self.log = Log(session)

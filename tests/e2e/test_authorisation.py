@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.crypto.bearers import bearer_letter, new_bearer
-from api.services.identities import newcomers
+from api.services.rosters import newcomers
 from api.web.site import PATHS
 from schemas.base import Severity
 from schemas.callers import Role

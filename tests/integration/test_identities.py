@@ -17,8 +17,9 @@ from api.crypto.failures import InvalidInput
 from api.errors import Conflict, NotFound, Refusal
 from api.founding import found
 from api.keyring import KeyFileError, read_key
-from api.services.identities import Founding, newcomers, signed, written
+from api.services.drafts import Founding, signed, written
 from api.services.instance import NotFounded
+from api.services.rosters import newcomers
 from api.settings import Settings
 from api.store.engine import open_engine
 from api.trust import follow_chain, root_fingerprint

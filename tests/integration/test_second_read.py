@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from api.crypto.failures import InvalidInput
 from api.errors import Refusal
 from api.keyring import read_key
-from api.services.identities import signed
+from api.services.drafts import signed
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.callers import JoinAnswer, JoinRequest, Role

@@ -17,7 +17,7 @@ from api.app import Parts, UnsafeSetting
 from api.crypto.stretching import stretch
 from api.errors import RateLimited
 from api.founding import found
-from api.services.identities import Founding
+from api.services.drafts import Founding
 from api.services.timekeeping import LEASE
 from api.settings import Settings
 from api.store.engine import open_engine
