@@ -13,7 +13,7 @@ demo: .venv/runtime web
 web: $(WEB)/dist/manifest.json
 
 test: .venv/development $(WEB)/node_modules/.development web
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 check: .venv/development $(WEB)/node_modules/.development
 	$(BIN)/ruff format --check
@@ -21,6 +21,9 @@ check: .venv/development $(WEB)/node_modules/.development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(WEB)/with-node $(WEB)/check-sources
+
+# A process a core, each with its own database servers and browser; a file stays in one of them.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/development web
 	$(BIN)/python -m tests.bench

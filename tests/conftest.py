@@ -1,6 +1,6 @@
-import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,10 +10,53 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from api.store.schema import migrate
+from tests.databases import Databases
 from tests.factories import World
-from tests.services import postgresql
+from tests.services import postgresql, turn
 
-_numbers = itertools.count()
+FIGURE = "figure"
+"""The name under which a test's report carries what it has measured."""
+
+TURNS = "turns"
+_folder = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give the processes of one run a folder in which they take turns."""
+    stash = node.config.stash
+    if _folder not in stash:
+        folder = tempfile.TemporaryDirectory(prefix="turns-")
+        node.config.add_cleanup(folder.cleanup)
+        stash[_folder] = folder.name
+    node.workerinput[TURNS] = stash[_folder]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the work, begin with the files that take longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.nodeid.split("::")[0].count("/"), reverse=True)
+        items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that is marked `alone` wait for those of other processes, and these for it."""
+    folder = getattr(item.config, "workerinput", {}).get(TURNS)
+    with ExitStack() as stack:
+        if folder is not None:
+            alone = item.get_closest_marker("alone") is not None
+            stack.enter_context(turn(Path(folder), alone=alone))
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what was measured."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = {text for one in reports for name, text in one.user_properties if name == FIGURE}
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +71,15 @@ def postgresql_server() -> Iterator[str]:
         engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text("CREATE DATABASE template"))
-        migrate(f"{server}/template")
         engine.dispose()
+        migrate(f"{server}/template")
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases(postgresql_server: str) -> Databases:
+    """Migrated databases on it, as many as are wanted."""
+    return Databases(postgresql_server, "template")
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +97,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
         yield f"sqlite:///{copy}"
         return
-    server = request.getfixturevalue("postgresql_server")
-    name = f"test{next(_numbers)}"
-    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template"))
-    yield f"{server}/{name}"
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    databases: Databases = request.getfixturevalue("postgresql_databases")
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture

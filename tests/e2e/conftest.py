@@ -17,13 +17,13 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
 
 from api.crypto.bearers import Invitation, format_invitation
 from api.trust import root_fingerprint
 from schemas.callers import Caller, JoinRequest, Role
 from schemas.documents import Envelope
 from schemas.reports import Status
+from tests.databases import Databases
 from tests.e2e.demo import Demo, running_demo
 from tests.factories import Clock, Moderator, World
 from tests.services import free_port
@@ -205,43 +205,73 @@ def people(world: World) -> Cast:
     return Cast(rose, thorn, bearer_of(member), bearer_of(other))
 
 
+@dataclass(frozen=True)
+class Stage:
+    """An instance with its people, and a server of it."""
+
+    world: World
+    cast: Cast
+    server: Server
+
+
+@contextmanager
+def staged(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        world = found_world(tmp_path_factory.mktemp("world"), url)
+        stack.callback(world.close)
+        cast = people(world)
+        server = stack.enter_context(serving(world, tmp_path_factory.mktemp("server")))
+        yield Stage(world, cast, server)
+
+
+@pytest.fixture(scope="session")
+def sqlite_stage(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    copy = shutil.copy(sqlite_template, tmp_path_factory.mktemp("database") / "test.db")
+    with staged(f"sqlite:///{copy}", tmp_path_factory) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def postgresql_stage(
+    postgresql_databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    with staged(postgresql_databases.make(), tmp_path_factory) as stage:
+        yield stage
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def shared_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[str]:
-    """A database like `database_url`, for all tests of this folder."""
-    if request.param == "sqlite":
-        folder: Path = tmp_path_factory.mktemp("database")
-        copy = shutil.copy(request.getfixturevalue("sqlite_template"), folder / "test.db")
-        yield f"sqlite:///{copy}"
-        return
-    url = request.getfixturevalue("postgresql_server")
-    name = f"e2e{next(_names)}"
-    engine = create_engine(f"{url}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template"))
-    yield f"{url}/{name}"
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+def shared_database(request: pytest.FixtureRequest) -> str:
+    """Which database the shared instance is over."""
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture(scope="session")
-def shared_world(shared_database: str, tmp_path_factory: Any) -> Iterator[World]:
-    """An instance for all tests of this folder."""
-    world = found_world(tmp_path_factory.mktemp("world"), shared_database)
-    yield world
-    world.close()
+def shared_stage(request: pytest.FixtureRequest, shared_database: str) -> Stage:
+    """An instance for all tests of this folder, one over each database.
+
+    It stays until the end, in whatever order tests ask for the two: making it takes seconds.
+    """
+    stage: Stage = request.getfixturevalue(f"{shared_database}_stage")
+    return stage
 
 
 @pytest.fixture(scope="session")
-def cast(shared_world: World) -> Cast:
-    return people(shared_world)
+def shared_world(shared_stage: Stage) -> World:
+    return shared_stage.world
 
 
 @pytest.fixture(scope="session")
-def server(shared_world: World, cast: Cast, tmp_path_factory: Any) -> Iterator[Server]:  # noqa: ARG001
+def cast(shared_stage: Stage) -> Cast:
+    return shared_stage.cast
+
+
+@pytest.fixture(scope="session")
+def server(shared_stage: Stage) -> Server:
     """A server for all tests of this folder, on SQLite and on PostgreSQL."""
-    with serving(shared_world, tmp_path_factory.mktemp("server")) as running:
-        yield running
+    return shared_stage.server
 
 
 @pytest.fixture(scope="session")

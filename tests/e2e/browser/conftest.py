@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from tests.browser import chromium
+from tests.conftest import FIGURE
 
 HERE = Path(__file__).resolve().parents[3]
 ARTEFACTS = HERE / "build" / "screenshots"
@@ -74,14 +75,15 @@ class Phone:
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         return ARTEFACTS / f"{name}.png"
 
-    def shoot(self, name: str) -> None:
-        """Keep a picture of what is shown, at each width."""
+    def shoot(self, name: str, *, picture: bool = True) -> None:
+        """Keep a picture of what is shown at each width, of which none may be too narrow."""
         before = self.page.viewport_size
         for width in WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 844})
             wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert self.page.evaluate(wider) <= 0, f"{name} scrolls sideways at {width} px"
-            self.page.screenshot(path=self.artefact(f"{name}-{width}"), full_page=True)
+            if picture:
+                self.page.screenshot(path=self.artefact(f"{name}-{width}"), full_page=True)
         if before is not None:
             self.page.set_viewport_size(before)
 
@@ -149,16 +151,7 @@ def _note(phone: Phone, message: ConsoleMessage) -> None:
         phone.complaints.append(message.text)
 
 
-FIGURES = pytest.StashKey[list[str]]()
-
-
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Note something measured, for the end of the test run's output."""
-    return request.config.stash.setdefault(FIGURES, []).append
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    lines: list[str] = config.stash.get(FIGURES, [])
-    for line in sorted(lines):
-        terminalreporter.write_line(line)
+    return lambda line: request.node.user_properties.append((FIGURE, line))
