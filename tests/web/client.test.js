@@ -14,6 +14,7 @@ import { encodeIdentity, IDENTITY_TYPE } from "../../api/web/src/client/identity
 import { openSession } from "../../api/web/src/client/session.js";
 import { rootFingerprint } from "../../api/web/src/client/trust.js";
 import { answering } from "../../api/web/src/worker/answering.js";
+import { keep, rekeep } from "../../api/web/src/worker/pin.js";
 
 const ADDRESS = "https://alpha.example";
 const TOKEN = `psl_m_${"b".repeat(43)}`;
@@ -379,6 +380,39 @@ test("what is kept opens with its PIN, and five wrong ones delete it", async () 
   assert.equal(await unlock("123456"), 0);
   assert.equal(kept.records.size, 0);
   assert.equal((await call("unlock", { pin: "123456" })).failure.code, "signed-out");
+});
+
+test("a newer identity is kept without the PIN, and an older one refused from then on", async () => {
+  const [one, two] = [signed(first(), "root"), signed(following(first()), "root")];
+  let it = instance(one);
+  const { call, kept } = worker((...request) => it.fetch(...request));
+  await call("signIn", { line: line() });
+  await call("keep", { pin: "123456" });
+  const { key, file } = kept.records.get("member");
+  it = instance(one, two);
+  await call("unlock", { pin: "123456" });
+  await call("categories");
+  await call("access"); // after all that was left for later
+  const newer = kept.records.get("member");
+  assert.equal(newer.key, key);
+  assert.notEqual(newer.file, file);
+  it = instance(one);
+  await call("unlock", { pin: "123456" });
+  assert.equal((await call("categories")).failure.code, "identity-older");
+});
+
+test("what another tab has kept or deleted since is left as it is", async () => {
+  const { kept } = worker(fetch);
+  const place = { id: "member", kept, random };
+  const profile = { role: "member", token: TOKEN };
+  const secrets = await keep(profile, "123456", place);
+  await keep(profile, "654321", place);
+  const record = kept.records.get("member");
+  await rekeep({ ...profile, version: 2 }, secrets, place);
+  assert.equal(kept.records.get("member"), record);
+  kept.records.clear();
+  await rekeep({ ...profile, version: 2 }, secrets, place);
+  assert.equal(kept.records.size, 0);
 });
 
 test("an access is parsed out of a message", async () => {

@@ -1,5 +1,4 @@
 /** What a worker's page can ask for: signing in, checking, keeping access, following a receipt. */
-import { utf8 } from "../client/bytes.js";
 import { Client } from "../client/client.js";
 import { Failure, fail } from "../client/failures.js";
 import { find } from "../client/finding.js";
@@ -9,11 +8,10 @@ import { askReceipt, asciiDigits } from "../client/receipts.js";
 
 const MEMBER = "member";
 const PIN = /^[0-9]{6,12}$/;
-const MOST_WRONG = 5;
 
 /** Fetched when first needed: who only checks has no use for it. */
-const keyfiles = () =>
-  import("../client/crypto/keyfiles.js").catch(() => {
+const pins = () =>
+  import("./pin.js").catch(() => {
     throw new Failure("offline");
   });
 
@@ -24,8 +22,8 @@ export const methods = {
   },
 
   /** Signs in by the line of an invitation or of an access. */
-  async signIn({ line }, { session, environment, later }) {
-    return enter(await signIn(line, environment), session, later);
+  async signIn({ line }, context) {
+    return enter(await signIn(line, acting(context)), null, context);
   },
 
   /** Who is signed in, and whether an access is kept on this device. */
@@ -34,17 +32,18 @@ export const methods = {
   },
 
   /** Keeps the access on this device under a PIN of 6 to 12 digits. */
-  async keep({ pin }, { session, environment, kept }) {
+  async keep({ pin }, context) {
+    const { session } = context;
     const { profile } = signedIn(session);
-    const { lock } = await keyfiles();
-    const file = await lock(utf8(JSON.stringify(profile)), digitsOf(pin), environment.random);
-    await kept.put({ id: MEMBER, role: profile.role, file, wrong: 0 });
+    const { keep } = await pins();
+    session.secrets = await keep(profile, digitsOf(pin), placeOf(context));
   },
 
   /** Signs in with what is kept; five wrong PINs delete it. */
-  async unlock({ pin }, { session, environment, kept, later }) {
-    const profile = await opened(digitsOf(pin), kept);
-    return enter(new Client(profile, environment), session, later);
+  async unlock({ pin }, context) {
+    const { open } = await pins();
+    const { profile, secrets } = await open(digitsOf(pin), placeOf(context));
+    return enter(new Client(profile, acting(context)), secrets, context);
   },
 
   /** Deletes what is kept. */
@@ -61,7 +60,7 @@ export const methods = {
     } catch (refused) {
       if (refused.code !== "unauthenticated") throw refused; // it had ended before
     }
-    session.client = session.sent = null;
+    session.client = session.sent = session.secrets = null;
     const record = await kept.get(MEMBER);
     // A moderator who leaves her desk may be a member here, too.
     if (record?.role === client.profile.role) await kept.remove(MEMBER);
@@ -96,9 +95,9 @@ export const signedIn = ({ client }) => client ?? fail("signed-out");
 export const canonicalised = (identifiers) =>
   identifiers.map(({ kind, canonical }) => parseIdentifier(kind, canonical, null));
 
-function enter(client, session, later) {
-  session.client = client;
-  session.sent = null;
+/** `secrets` are those under which the access is kept; null where it is not. */
+function enter(client, secrets, { session, later }) {
+  Object.assign(session, { client, secrets, sent: null });
   later(() => client.network()); // so that the first check need not wait for it
   return who(client);
 }
@@ -108,31 +107,20 @@ const who = (client) => ({
   collective: client?.profile.collective ?? null,
 });
 
-/**
- * The profile that is kept. It may have an older pin than the session had that kept it: the PIN is
- * not remembered, so a newer one can't be written.
- */
-async function opened(pin, kept) {
-  const record = (await kept.get(MEMBER)) ?? fail("signed-out");
-  const left = MOST_WRONG - 1 - record.wrong;
-  if (left >= 0) {
-    const { unlock } = await keyfiles();
-    // Counted before it is tried: closing the page must not take a wrong one back.
-    await kept.put({ ...record, wrong: record.wrong + 1 });
-    try {
-      const plaintext = await unlock(record.file, pin);
-      await kept.put({ ...record, wrong: 0 });
-      return JSON.parse(new TextDecoder().decode(plaintext));
-    } catch (refused) {
-      if (refused.code !== "wrong-passphrase") {
-        await kept.put(record); // the PIN is not to blame
-        throw refused;
-      }
-    }
-  }
-  if (left <= 0) await kept.remove(MEMBER);
-  return fail("wrong-pin", { left: Math.max(left, 0) });
+/** What a Client needs that keeps newer pins, where it is kept itself. */
+const acting = (context) => ({
+  ...context.environment,
+  remember: (profile) => context.later(() => remember(profile, context)),
+});
+
+async function remember(profile, context) {
+  const { client, secrets } = context.session;
+  if (!secrets || client?.profile.token !== profile.token) return;
+  const { rekeep } = await pins();
+  await rekeep(profile, secrets, placeOf(context));
 }
+
+const placeOf = ({ environment, kept }) => ({ id: MEMBER, kept, random: environment.random });
 
 function digitsOf(pin) {
   const digits = asciiDigits(pin);
