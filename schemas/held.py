@@ -10,7 +10,7 @@ from schemas.reports import TokenIdentifier
 
 EntryId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 """An entry id (§7) as lower-case hex."""
-HeldCursor = Annotated[str, StringConstraints(pattern=r"^[01](\.[0-9]{1,18}){3}$")]
+HeldCursor = Annotated[str, StringConstraints(pattern=r"^[01](\.[0-9]{1,9}){2}\.[0-9]{1,18}$")]
 """The `next` of a page: rank, and the place in a partner's log."""
 
 

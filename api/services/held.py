@@ -7,7 +7,6 @@ from typing import NamedTuple
 from api.errors import Conflict, Forbidden, NotFound
 from api.services.callers import moderating
 from api.services.instance import Clock, Instance, to_the_hour
-from api.store.counting import HOLD
 from api.store.engine import Store
 from api.store.foreign import HeldReport
 from api.store.transaction import Transaction
@@ -15,6 +14,7 @@ from api.trust import active_moderators
 from schemas.base import Kind, Severity
 from schemas.callers import Caller
 from schemas.documents import Envelope, ReportDocument
+from schemas.feed import Policy
 from schemas.held import Decision, HeldAnswer, HeldItem, HeldKind, HeldPage, HeldQuestion, Why
 from schemas.reports import TokenIdentifier
 from schemas.tables import AuditRow, ForeignIdentifierRow
@@ -190,7 +190,7 @@ def _kind(found: HeldReport) -> HeldKind:
 
 def _why(found: HeldReport) -> Why:
     """Return why it waits, or waited; an erasure is never held but for its number."""
-    if found.report.erasing or (found.report.over_quota and found.policy != HOLD):
+    if found.report.erasing or (found.report.over_quota and found.policy != Policy.HOLD):
         return Why.QUOTA
     return Why.POLICY
 

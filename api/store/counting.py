@@ -8,10 +8,10 @@ as easily as done.
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, or_
 
+from schemas.feed import Policy
+from schemas.held import Decision
 from schemas.tables import ForeignIdentifierRow, ForeignReportRow, PartnerRow, PolicyRow, ReportRow
 
-AUTO, HOLD, BLOCK = "auto", "hold", "block"
-ACCEPTED, REFUSED = "accepted", "refused"
 STANDING = "standing"
 
 
@@ -55,11 +55,11 @@ def counts(today: str) -> ColumnElement[bool]:
     return and_(
         _may_count(today),
         or_(
-            col(ForeignReportRow.decision) == ACCEPTED,
+            col(ForeignReportRow.decision) == Decision.ACCEPTED,
             and_(
                 col(ForeignReportRow.decision).is_(None),
                 col(ForeignReportRow.over_quota).is_(False),
-                in_force() == AUTO,
+                in_force() == Policy.AUTO,
             ),
         ),
     )
@@ -70,7 +70,7 @@ def waits(today: str) -> ColumnElement[bool]:
     undecided = and_(
         _may_count(today),
         col(ForeignReportRow.decision).is_(None),
-        or_(col(ForeignReportRow.over_quota), in_force() == HOLD),
+        or_(col(ForeignReportRow.over_quota), in_force() == Policy.HOLD),
     )
     # Whatever the policy: what its own instance erased is to go from here, too.
     erasing = and_(col(ForeignReportRow.erasing), col(ForeignReportRow.expires) >= today)
@@ -82,6 +82,6 @@ def _may_count(today: str) -> ColumnElement[bool]:
     return and_(
         col(ForeignReportRow.standing) == STANDING,
         col(ForeignReportRow.expires) >= today,
-        col(PartnerRow.policy) != BLOCK,
-        in_force() != BLOCK,
+        col(PartnerRow.policy) != Policy.BLOCK,
+        in_force() != Policy.BLOCK,
     )
