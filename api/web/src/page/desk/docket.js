@@ -5,6 +5,7 @@ import { categories, month } from "./parts.js";
 
 const OPEN = ["submitted", "in_review"];
 const LISTED = ["approved", "published"];
+const ENDED = ["merged", "recorded", "rejected", "removed"];
 const REJECT = ["outside-rules", "not-credible", "too-little", "unreadable", "other"];
 const RETRACT = ["error", "duplicate", "reporter-request", "objection", "legal"];
 const GRAVEST = ["danger", "risk", "nuisance"];
@@ -52,6 +53,17 @@ export function decisions(pane) {
     .map((make) => make(row, pane, mine, report.retraction))
     .filter((one) => one !== null);
 }
+
+/**
+ * The decision that is left about a report that can't be opened, in a list: to reject it. Anybody who
+ * files a report can lock it so that nobody can read it, and it would wait for ever.
+ */
+export const unreadable = ({ row, failure: { code, members } }) =>
+  isOpen(row) && (code === "not-sealed-to-you" || isOfReport(code, members)) ? [reject()] : [];
+
+// What colleagues have signed, and the queue itself, are no reporter's doing.
+const isOfReport = (code, members) =>
+  code === "mismatch" && !["first-approval", "former", "published", "queue"].includes(members.what);
 
 function approve(row, pane, mine) {
   if (mine) return null;
@@ -174,6 +186,12 @@ export function after(row, method, answer = {}) {
     done: method !== "release",
   };
 }
+
+/** `other` once `row` was decided: a report that has ended is nobody's other report any more. */
+export const beside = (other, row) =>
+  ENDED.includes(row.status) && other.same_reporter.includes(row.id)
+    ? { ...other, same_reporter: other.same_reporter.filter((id) => id !== row.id) }
+    : other;
 
 /** One short sentence about what a decision led to. */
 export function outcome(method, row) {

@@ -2,7 +2,7 @@ import { announce, focusOn, h, replace } from "../dom.js";
 import { button } from "../fields.js";
 import { t } from "../strings.js";
 import { explain } from "../wording.js";
-import { after, decisions, outcome, release } from "./docket.js";
+import { after, decisions, outcome, release, unreadable } from "./docket.js";
 import { panel } from "./panel.js";
 import { failedView, reportView } from "./report.js";
 import { ask, lock } from "./stage.js";
@@ -42,7 +42,7 @@ async function open(row) {
 
 /** Takes back a question, and what was said, in another language than the page's now. */
 function respeak() {
-  if (pane?.kind !== "open" || pane.asking?.isSent()) return;
+  if (!pane?.can || pane.asking?.isSent()) return;
   Object.assign(pane, { asking: null, message: null });
   draw();
 }
@@ -59,16 +59,16 @@ function close() {
 function draw() {
   node.setAttribute("aria-label", t("desk.report"));
   replace(node, shown());
-  if (pane?.kind === "open") drawDecisions();
+  if (pane?.place) drawDecisions();
 }
 
 function shown() {
   if (!pane) return h("p", { class: "hint" }, t("desk.pane.empty"));
   if (pane.kind === "opening") return h("p", { "aria-busy": "true" }, t("desk.opening"));
-  if (pane.kind === "failed") {
-    return failedView(pane, { close: leave, again, takeBack, lock: () => lock() });
-  }
   pane.place = h("div", { class: "decisions stack" });
+  if (pane.kind === "failed") {
+    return [failedView(pane, { close: leave, again, takeBack, lock: () => lock() }), pane.place];
+  }
   return reportView(pane, pane.place, { ...does, close: leave, corrected: drawDecisions, letIn });
 }
 
@@ -82,12 +82,13 @@ function leave() {
 }
 
 function drawDecisions() {
-  pane.can = decisions(pane);
-  const { place, can, message, asking, row } = pane;
-  const pending = row.signed_by_me && row.pending;
+  const { kind, place, message, asking, row } = pane;
+  const can = (pane.can = kind === "open" ? decisions(pane) : unreadable(pane));
+  const pending = kind === "open" && row.signed_by_me && row.pending;
   replace(
     place,
-    h("h3", null, t("desk.decide")),
+    can.length > 0 && h("h3", null, t("desk.decide")),
+    can.length > 0 && kind === "failed" && h("p", null, t("desk.unreadable")),
     message && h("p", { class: "error", tabindex: "-1" }, message),
     pending && h("p", { class: "notice" }, t("desk.mine")),
     asking ? asking.node : h("div", { class: "actions" }, can.map(decisionButton)),
@@ -178,7 +179,7 @@ function press(key) {
     return true;
   }
   if (key === "Escape") leave();
-  else if (pane.kind !== "open") return false;
+  else if (!pane.can) return false;
   else if (key === "c") return correct();
   else {
     const decision = pane.can.find((one) => one.key === key);

@@ -154,7 +154,7 @@ function retraction({ reason, by }) {
 }
 
 /**
- * What is shown where a report can't be opened; a `mismatch` is a warning, and nothing is decided.
+ * What is shown where a report can’t be opened; a `mismatch` is a warning, and nothing is signed.
  * Only a first signature of somebody who has ended since is taken back by `takeBack()`.
  */
 export function failedView({ failure, row }, { close, again, lock, takeBack }) {

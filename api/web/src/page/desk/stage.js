@@ -34,6 +34,25 @@ export function repaint() {
   replace(main, view());
 }
 
+/** Shows the same view anew in another language; what was typed into it stays. */
+export function respeak() {
+  const typed = controls().map(({ type, value, checked }) => ({ type, value, checked }));
+  repaint();
+  const anew = controls();
+  if (anew.length === typed.length) anew.forEach((control, i) => fill(control, typed[i]));
+}
+
+const controls = () => [...main.querySelectorAll("input:not([type=file]), textarea")];
+
+// By the events of a person's own hand, for whoever listens to them.
+function fill(control, { type, value, checked }) {
+  if (control.type !== type) return;
+  if (control.checked !== checked && (checked || type === "checkbox")) control.click();
+  if (control.value === value) return;
+  control.value = value;
+  control.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 /** Who is unlocked: `{kid, words, collective, moderator, state}`, or null. */
 export const unlocked = () => me;
 

@@ -3,7 +3,7 @@ import { button, field, select } from "../fields.js";
 import { nobody } from "../people.js";
 import { t } from "../strings.js";
 import { explain } from "../wording.js";
-import { nextOf, waits } from "./docket.js";
+import { beside, nextOf, waits } from "./docket.js";
 import { find, finding } from "./finding.js";
 import { invitations } from "./invitations.js";
 import { help } from "./keyboard.js";
@@ -12,7 +12,7 @@ import { reportPane } from "./pane.js";
 import { sorry } from "./parts.js";
 import { queueList } from "./queue.js";
 import { failedView, summary } from "./report.js";
-import { ask, lock, repaint, show } from "./stage.js";
+import { ask, lock, repaint, respeak as retell, show } from "./stage.js";
 
 const TABS = ["queue", "find", "invite", "keys"];
 const STATUSES = ["approved", "published", "disputed"];
@@ -69,7 +69,7 @@ export function forget() {
 export function respeak() {
   work.note = "";
   pane?.respeak();
-  repaint();
+  retell();
 }
 
 /** Does what a key stands for; false for a key that means nothing here. */
@@ -258,9 +258,12 @@ function decided(row, sentence, here) {
 /** Puts what is known of a report now in the place of what was. */
 function put(row) {
   for (const all of [work.rows ?? [], work.search.rows]) {
-    const i = all.findIndex(({ id }) => id === row.id);
-    if (i >= 0) all[i] = row;
-    if (i >= 0 && all === rows()) list.update(i);
+    all.forEach((one, i) => {
+      const now = one.id === row.id ? row : beside(one, row);
+      if (now === one) return;
+      all[i] = now;
+      if (all === rows()) list.update(i);
+    });
   }
 }
 
