@@ -30,6 +30,7 @@ from tests.e2e.conftest import (
     this_month,
 )
 from tests.factories import Moderator, World
+from tests.foreign import Partner
 
 Cell = Callable[["Stage"], tuple[str, Any]]
 
@@ -37,7 +38,7 @@ NOBODY = ("no token", "malformed token", "unknown token", "ended token")
 CALLERS = (*NOBODY, "member", "pending moderator", "moderator elsewhere", "moderator")
 """In the order in which they try: the one who may do it comes last."""
 
-CODES = {401: "unauthenticated", 403: "forbidden", 404: "not-found"}
+CODES = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 409: "conflict"}
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Stage:
     server: Server
     cast: Cast
     waiting: str = ""
+    partner: Partner | None = None
 
     @property
     def world(self) -> World:
@@ -141,6 +143,16 @@ def reseal(stage: Stage) -> tuple[str, Any]:
     return path, {"kid": colleague.kid, "sealed": base64.b64encode(bytes(80)).decode()}
 
 
+def held(decision: str) -> Cell:
+    def cell(stage: Stage) -> tuple[str, Any]:
+        if stage.partner is None:
+            stage.partner = Partner(stage.world)
+        entry = stage.partner.report(200, month=this_month(stage.world))
+        return f"/v1/moderation/held/{entry}/{decision}", {"kind": "report"}
+
+    return cell
+
+
 def at(path: str, body: Any = None) -> Cell:
     """The same request for everybody."""
     return lambda _: (path, body)
@@ -171,6 +183,11 @@ def moderators(status: int, elsewhere: int = 404) -> tuple[int, ...]:
     return (401,) * len(NOBODY) + (403, 403, elsewhere, status)
 
 
+def decided_once() -> tuple[int, ...]:
+    """What is for moderators of every collective, the first of whom decides for all."""
+    return (401,) * len(NOBODY) + (403, 403, 200, 409)
+
+
 CODE = "A" * 43
 READING = ("GET", "HEAD")
 RECEIPT = {"receipt": "0" * 16}
@@ -199,6 +216,10 @@ MATRIX: dict[tuple[str, str], tuple[Cell, tuple[int, ...]]] = {
     ("POST", "/v1/moderation/reports/{report_id}/dispute"): (dispute, moderators(200)),
     ("POST", "/v1/moderation/reports/{report_id}/release"): (release, moderators(200)),
     ("POST", "/v1/moderation/reports/{report_id}/reseal"): (reseal, moderators(200)),
+    ("GET", "/v1/moderation/held"): (at("/v1/moderation/held"), moderators(200, 200)),
+    # Moderators of every collective decide; of two, the second is too late.
+    ("POST", "/v1/moderation/held/{entry}/accept"): (held("accept"), decided_once()),
+    ("POST", "/v1/moderation/held/{entry}/refuse"): (held("refuse"), decided_once()),
     ("POST", "/v1/moderation/invitations"): (
         at("/v1/moderation/invitations", {"count": 1}),
         moderators(200, 200),
