@@ -123,6 +123,8 @@ class World:
     url: str
     clock: Clock = field(default_factory=Clock)
     options: dict[str, Any] = field(default_factory=dict)
+    origin: str = ORIGIN
+    address: str = "http://127.0.0.1:8000"
 
     def __post_init__(self) -> None:
         self.root = self.folder / "root.key"
@@ -130,7 +132,7 @@ class World:
         self.settings = Settings(
             data=self.folder / "instance", database_url=SecretStr(self.url), **options
         )
-        founding = Founding(NETWORK, ORIGIN, "http://127.0.0.1:8000", CHEAP)
+        founding = Founding(NETWORK, self.origin, self.address, CHEAP)
         found(self.settings, founding, self.root, self.clock)
         self.parts = Parts(self.settings, self.clock)
         self.identities = self.parts.identities
@@ -199,7 +201,7 @@ class World:
         severity = changes.get("severity", item.severity)
         month = changes.get("month", item.month)
         fields: dict[str, Any] = {
-            "origin": ORIGIN,
+            "origin": self.origin,
             "collective": collective,
             "rid": secrets.token_hex(16),
             "issued": f"{self.clock.now:%Y-%m-%d}",
@@ -234,7 +236,7 @@ class World:
         assert item.envelope is not None
         report = ReportDocument.decode(item.envelope.payload)
         return Retract(
-            origin=ORIGIN,
+            origin=self.origin,
             collective=report.collective,
             rid=secrets.token_hex(16),
             target=entry_id(item.envelope.payload_type, item.envelope.payload),
