@@ -2,11 +2,13 @@
 
 import re
 import secrets
+from itertools import islice
 from pathlib import Path
 
 import click
 
 from api.cli import Plain, reading
+from api.cli import held as holding
 from api.cli.choices import OneOf
 from api.cli.desk import (
     LISTED,
@@ -34,6 +36,7 @@ from api.client import Refused, Unreachable, join_and_save
 from api.crypto.bearers import parse_invitation
 from api.crypto.words import key_words
 from api.moderating import Desk, Docket, ModeratorKeys
+from api.moderating.docket import PAGE
 from schemas.base import CATEGORIES, Category, Severity
 from schemas.documents import RetractReason
 from schemas.moderation import QueueItem, RejectReason
@@ -55,6 +58,9 @@ data_option = click.option(
 @click.group()
 def moderator() -> None:
     """Read, decide and sign reports (on the moderator's own device)."""
+
+
+moderator.add_command(holding.held)
 
 
 @moderator.command()
@@ -108,6 +114,10 @@ def queue(docket: Docket, status: Status | None) -> None:
     listed = [item for one in LISTED for item in docket.queue(status=one)]
     waiting = [item for item in listed if item.retraction is not None]
     list_reports([*docket.queue(), *docket.queue(status=Status.DISPUTED), *waiting])
+    held = len(list(islice(docket.held(), PAGE)))
+    if held:
+        more = " or more" if held == PAGE else ""
+        click.echo(f"From partners {held}{more} wait, too: see `parasol moderator held`.")
 
 
 @moderator.command()

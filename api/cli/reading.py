@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from api.moderating import Opened
 from schemas.base import Category, Severity
 from schemas.documents import ReportDocument, Retract, RetractReason
+from schemas.held import HeldItem, HeldKind, Why
 from schemas.moderation import ApprovalAnswer, QueueItem
 from schemas.reports import Consent, Police, Status, Warn
 
@@ -33,16 +34,40 @@ _POLICE = {
 }
 _COLUMNS = ("ID", "SEVERITY", "WAITING", "CATEGORIES", "MONTH", "STATUS", "SIGNED", "SAME REPORTER")
 
+_HELD_COLUMNS = ("ENTRY", "SEVERITY", "WHAT", "CATEGORIES", "MONTH", "FROM", "ALSO KNOWN")
+_ERASED = (
+    "It was erased where it comes from, with more that day than are erased here without a look. "
+    "Accepted, it is deleted here; refused, it stays as it is."
+)
+_HELD = {
+    (HeldKind.REPORT, Why.POLICY): "It warns nobody here until a moderator accepts it: so the "
+    "operator chose for what comes from there.",
+    (HeldKind.REPORT, Why.QUOTA): "It warns nobody here until a moderator accepts it: more "
+    "reports came from there that day than are taken without a look.",
+    (HeldKind.ERASURE, Why.POLICY): _ERASED,
+    (HeldKind.ERASURE, Why.QUOTA): _ERASED,
+}
+
 
 def table(items: Iterable[QueueItem]) -> list[str]:
     """Return the lines of a table of reports, danger first, without any account."""
     ordered = sorted(items, key=lambda item: _ORDER.index(item.severity))
-    rows = [_COLUMNS, *(_row(item) for item in ordered)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+    return _lined([_COLUMNS, *(_row(item) for item in ordered)])
+
+
+def held_table(items: Sequence[HeldItem]) -> list[str]:
+    """Return the lines of a table of what is held, as it came: danger first."""
+    return _lined([_HELD_COLUMNS, *(_held_row(item) for item in items)])
+
+
+def held_lines(item: HeldItem) -> list[str]:
+    """Return what a moderator reads of a partner's report before she decides about it."""
+    lines = [
+        f"{SEVERITIES[item.severity]}: {categories_text(item.categories)}, {item.month}",
+        f"From {item.collective} at {item.origin}, {item.issued}. Its last day: {item.expires}.",
+        f"Other reports that count and hold the same number or address: {item.known}",
     ]
+    return [*lines, _HELD[item.kind, item.why]]
 
 
 def opened_lines(opened: Opened) -> list[str]:
@@ -152,8 +177,28 @@ def short(report: str) -> str:
     return report[:SHORT_ID]
 
 
+def _lined(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
 def _short(reports: Sequence[str]) -> str:
     return " ".join(short(one) for one in reports)
+
+
+def _held_row(item: HeldItem) -> tuple[str, ...]:
+    return (
+        short(item.entry),
+        SEVERITIES[item.severity],
+        "erasure" if item.kind is HeldKind.ERASURE else "report",
+        categories_text(item.categories),
+        item.month,
+        f"{item.collective} at {item.origin}",
+        str(item.known),
+    )
 
 
 def _row(item: QueueItem) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from api.crypto.identifiers import Identifier
 from api.moderating.checks import Mismatch
 from schemas.base import Message, encode_base64
 from schemas.callers import InvitationAnswer, InvitationRequest
+from schemas.held import HeldAnswer, HeldItem, HeldPage, HeldQuestion
 from schemas.moderation import Merge, QueueItem, QueuePage, Rejection, RejectReason
 from schemas.reports import Status, StatusAnswer
 
 REPORTS: Final = "/v1/moderation/reports"
+HELD: Final = "/v1/moderation/held"
 PAGE: Final = 100
 
 _Answer = TypeVar("_Answer", bound=Message)
@@ -79,6 +81,33 @@ class Docket:
     def release(self, report: str) -> StatusAnswer:
         """Take back what is pending: a dispute, or a decision that still lacks a signature."""
         return self.decide(StatusAnswer, report, "release", None)
+
+    def held(self) -> Iterator[HeldItem]:
+        """Give what waits of partners' reports, danger first, oldest first: any collective decides.
+
+        Raises Mismatch for a list without an end, or one that repeats a report.
+        """
+        wanted = {"limit": str(PAGE)}
+        seen: set[str] = set()
+        while True:
+            page = understood(HeldPage, self.client.call("GET", HELD, params=wanted))
+            if not page.items and page.next is not None:
+                raise Mismatch("The instance shows a list without an end.")
+            for item in page.items:
+                if item.entry in seen:
+                    raise Mismatch("The instance shows a report twice.")
+                seen.add(item.entry)
+                yield item
+            if page.next is None:
+                return
+            wanted["after"] = page.next
+
+    def decide_held(self, item: HeldItem, *, accept: bool) -> HeldAnswer:
+        """Accept or refuse a partner's report, or its erasure, as what `item` shows it."""
+        question = HeldQuestion(kind=item.kind).model_dump(mode="json")
+        decision = "accept" if accept else "refuse"
+        response = self.client.call("POST", f"{HELD}/{item.entry}/{decision}", json=question)
+        return understood(HeldAnswer, response)
 
     def invite(self, count: int = 1) -> list[tuple[str, str]]:
         """Return invitations for members, each with the id by which it can be ended.
