@@ -35,6 +35,7 @@ from api.services.following import Following
 from api.services.health import Health, check_schema
 from api.services.held import Held
 from api.services.identities import Identities
+from api.services.inspection import Inspection
 from api.services.instance import Clock, Instance
 from api.services.log import Log
 from api.services.lookups import Lookups
@@ -122,6 +123,7 @@ class Parts:
         self.identities = Identities(store, clock, self.log, load)
         self.feed = Feed(store, instance, clock)
         self.health = Health(store, instance, clock)
+        self.inspection = Inspection(store, instance, clock)
         self.held = Held(store, instance, clock)
         self.lookups = Lookups(instance, self.quotas, limits, self.stretching, clock, plain=plain)
         self.moderation = Moderation(store, instance, self.log, clock, publication_delay)

@@ -31,6 +31,9 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "collective": ("collective", "Add, list and end collectives and their moderators."),
             "member": ("member", "Invite members, and end their access."),
             "identity": ("identity", "Show the instance's identity, and sign the next one."),
+            "partner": ("partner", "Add partner instances, and say what their warnings are worth."),
+            "sync": ("syncing", "Ask partners for what is new, now."),
+            "feed": ("feed", "Look at the log of what this instance has published."),
             "demo": ("demo", "Try everything out on this machine, with invented data."),
         },
     }

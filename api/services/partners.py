@@ -14,6 +14,7 @@ from api.services.positions import FOLLOWING, QUARANTINED, WAITING, id_of
 from api.services.succession import Remote
 from api.store.engine import Store
 from api.store.transaction import Transaction
+from schemas.documents import Envelope
 from schemas.feed import PROTOCOL, Policy, WellKnown
 from schemas.tables import PartnerRow
 
@@ -47,6 +48,18 @@ class PartnerLine:
     """How many of its entries were refused, by code."""
     evidence: tuple[str, ...]
     """The codes of what is kept against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Two documents that a partner signed and that cannot both be true."""
+
+    code: str
+    at: int
+    """When we found out, in Unix seconds."""
+    ours: Envelope | None
+    """What we had verified before, if anything."""
+    theirs: Envelope
 
 
 class Partners:
@@ -124,6 +137,22 @@ class Partners:
             if row.state != QUARANTINED:
                 raise Conflict
             row.state, row.code, row.retry_at, row.failures = FOLLOWING, None, 0, 0
+
+    def evidence(self, origin: str) -> list[Evidence]:
+        """Return what is kept against a partner, oldest first; raise NotFound."""
+        with self._store.read() as tx:
+            row = tx.partners.find(origin)
+            if row is None:
+                raise NotFound
+            return [
+                Evidence(
+                    code=one.code,
+                    at=one.at,
+                    ours=Envelope.model_validate_json(one.ours) if one.ours else None,
+                    theirs=Envelope.model_validate_json(one.theirs),
+                )
+                for one in tx.partners.evidence(id_of(row))
+            ]
 
     def purge(self, origin: str) -> int:
         """Delete all that a partner said, but not that it was said; return how many reports.

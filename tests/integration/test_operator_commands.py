@@ -5,27 +5,20 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from api.app import Parts
-from api.cli import main
 from api.crypto.bearers import parse_invitation
 from api.crypto.envelopes import public_key
 from api.crypto.words import fingerprint_words
-from api.founding import found
 from api.keyring import read_key
-from api.services.identities import current_identity
-from api.store.engine import Store, open_engine
+from api.store.engine import open_engine
 from api.trust import root_fingerprint
-from schemas.documents import Identity
 from tests.factories import Clock, Moderator, World
+from tests.operators import Operator, clock_of_commands
 
 PASSPHRASE = "correct horse battery staple"
 INIT = (
@@ -35,54 +28,10 @@ INIT = (
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@dataclass
-class Operator:
-    """Somebody at the host's terminal."""
-
-    data: Path
-    url: str
-    clock: Clock = field(default_factory=Clock)
-
-    def run(self, command: str, answers: str = "", **environment: str) -> Result:
-        return CliRunner().invoke(
-            main,
-            command.split(),
-            input=answers,
-            env={"PARASOL_DATA": str(self.data), "PARASOL_DATABASE_URL": self.url} | environment,
-        )
-
-    def does(self, command: str, answers: str = "", **environment: str) -> str:
-        """What a command prints that does what it should."""
-        result = self.run(command, answers, **environment)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    def fails(self, command: str, answers: str = "", **environment: str) -> str:
-        """The one line of a command that refuses."""
-        result = self.run(command, answers, **environment)
-        assert result.exit_code == 2, result.output
-        assert "Traceback" not in result.output
-        (line,) = result.stderr.strip().splitlines()[-1:]
-        assert "Something went wrong" not in result.output
-        return line
-
-    @property
-    def identity(self) -> Identity:
-        store = Store(open_engine(self.url))
-        with store.read() as tx:
-            identity = current_identity(tx)
-        store.close()
-        return identity
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The commands' clock."""
-    clock = Clock()
-    monkeypatch.setattr("api.cli.host.utc_now", clock)
-    monkeypatch.setattr("api.cli.host.Parts", partial(Parts, clock=clock))
-    monkeypatch.setattr("api.cli.instance.found", partial(found, clock=clock))
-    return clock
+    return clock_of_commands(monkeypatch)
 
 
 @pytest.fixture
@@ -542,6 +491,7 @@ def test_restore_says_what_is_missing_or_damaged(operator: Operator, tmp_path: P
 EVERYWHERE = (
     "collective list", "collective add rose", "member list rose", "member invite rose",
     "moderator invite rose", "moderator end m-1", "identity show", "status", "run-once", "serve",
+    "partner list", "partner add http://127.0.0.1:1", "sync", "feed show", "feed verify",
 )  # fmt: skip
 
 
