@@ -1,12 +1,12 @@
 """What instances say to each other (PROTOCOL.md §8)."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from schemas.base import Base64, Count, Digest32, HostName, Key32, LogId, Message, Url
-from schemas.documents import Envelope, Signature
+from schemas.base import Count, Digest32, HostName, Key32, LogId, Message, Url
+from schemas.documents import Envelope
 
 MOST_ENTRIES = 256
 """Of one page."""
@@ -34,34 +34,21 @@ class WellKnown(Message):
     http_keys: Annotated[tuple[Key32, ...], Field(max_length=32)]
 
 
-class FeedEntry(Message):
-    """An entry with its place in the log: an envelope, or the leaf hash of what was erased."""
+class SignedEntry(Envelope):
+    """An envelope with its place in the log."""
 
     seq: Count
-    payload: Annotated[bytes | None, Base64()] = None
-    payload_type: str | None = Field(default=None, alias="payloadType", max_length=100)
-    signatures: Annotated[tuple[Signature, ...] | None, Field(min_length=1, max_length=64)] = None
-    elided: Literal[True] | None = None
-    leaf: Digest32 | None = None
 
-    @model_validator(mode="after")
-    def _is_one_of_the_two(self) -> Self:
-        said = (self.payload is None, self.payload_type is None, self.signatures is None)
-        if said not in {(True,) * 3, (False,) * 3} or said[0] == (self.leaf is None):
-            raise ValueError("neither an envelope nor a leaf")
-        if (self.leaf is None) != (self.elided is None):
-            raise ValueError("a leaf, and nothing that says why")
-        return self
 
-    @property
-    def envelope(self) -> Envelope | None:
-        """The envelope as it was signed; None for what was erased."""
-        if self.payload is None:
-            return None
-        # Its members were validated with this; once is enough.
-        return Envelope.model_construct(
-            payload=self.payload, payload_type=self.payload_type, signatures=self.signatures
-        )
+class ElidedEntry(Message):
+    """What is left of an entry that was erased: its place, and its leaf hash."""
+
+    seq: Count
+    elided: Literal[True]
+    leaf: Digest32
+
+
+FeedEntry = SignedEntry | ElidedEntry
 
 
 class Page(Message):
@@ -73,5 +60,6 @@ class Page(Message):
     log: LogId
     first: Count = Field(alias="from")
     to: Count
-    entries: tuple[FeedEntry, ...]
+    # In this order: nearly all are signed, and the other is tried only where that fails.
+    entries: tuple[Annotated[FeedEntry, Field(union_mode="left_to_right")], ...]
     checkpoint: Envelope

@@ -37,7 +37,7 @@ from api.trust import (
     open_page,
 )
 from schemas.documents import Checkpoint, Envelope, Identity, Keys
-from schemas.feed import MOST_ENTRIES, FeedEntry, Page
+from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
 from schemas.tables import PartnerRow
 
 LEASE = "partners"
@@ -331,11 +331,10 @@ def _announced(entries: Sequence[FeedEntry], pinned: Identity) -> int:
     """Return the newest version that the log itself announces in `entries`; 0 for none."""
     newest = 0
     for entry in entries:
-        envelope = entry.envelope
-        if envelope is None or envelope.payload_type != Keys.payload_type:
+        if not isinstance(entry, SignedEntry) or entry.payload_type != Keys.payload_type:
             continue
         try:
-            keys = open_log_entry(envelope, pinned)
+            keys = open_log_entry(entry, pinned)
         except InvalidInput:
             continue
         if isinstance(keys, Keys):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from api.crypto.buckets import bucket_word
@@ -33,7 +34,7 @@ from schemas.documents import (
     Retract,
     Status,
 )
-from schemas.feed import FeedEntry, Policy
+from schemas.feed import FeedEntry, Policy, SignedEntry
 from schemas.tables import ForeignEntryRow, ForeignReportRow, PartnerRow
 
 STANDING, RETRACTED, REPLACED, SUSPENDED = "standing", "retracted", "replaced", "suspended"
@@ -68,6 +69,32 @@ class _Rows:
     words: list[int] = field(default_factory=list)
 
 
+class _Candidate:
+    """A report on the way to being taken or refused."""
+
+    __slots__ = ("entry", "leaf", "refusal", "report", "signed", "tokens", "words")
+
+    entry: SignedEntry
+    leaf: bytes
+    refusal: str | None
+    report: ReportDocument
+    signed: frozenset[str]
+    tokens: list[bytes]
+    words: list[int]
+
+    def __init__(self, entry: FeedEntry, leaf: bytes) -> None:
+        assert isinstance(entry, SignedEntry)
+        self.entry, self.leaf, self.refusal = entry, leaf, None
+
+    def attempt(self, step: Callable[["_Candidate"], None]) -> None:
+        """Take one step further, unless a former one has ended in a refusal."""
+        if self.refusal is None:
+            try:
+                step(self)
+            except InvalidInput as refused:
+                self.refusal = refused.code
+
+
 class Ingest:
     """Applies the entries of one page, in the transaction that moves our position in the log."""
 
@@ -85,72 +112,119 @@ class Ingest:
         self._terms = terms
         self._policies = tx.partners.policies(self._id)
         self._rows = _Rows()
+        self._known: set[bytes] = set()
         if partner.day != f"{terms.today}":
             partner.day = f"{terms.today}"
             partner.reports_today = partner.erasures_today = 0
+        # What is asked for every entry, without the detour of a mapped attribute.
+        self._log, self._policy = partner.log, partner.policy
+        self._reports_today, self._reports_a_day = partner.reports_today, partner.reports_a_day
 
     def apply(self, entries: Sequence[FeedEntry], leaves: Sequence[bytes]) -> None:
         """Judge and keep `entries`, whose leaf hashes are `leaves`."""
-        known = self._tx.arrivals.known(self._id, leaves)
-        for entry, leaf in zip(entries, leaves, strict=True):
-            envelope = entry.envelope
-            try:
-                if envelope is None:
-                    outcome = ELIDED
-                elif leaf in known:
-                    raise InvalidInput("duplicate")  # noqa: TRY301  (caught as all others are)
-                else:
-                    self._take(entry.seq, envelope)
-                    outcome = APPLIED
-                known.add(leaf)
-            except InvalidInput as refused:
-                outcome = f"{REJECTED}{refused.code}"
-            self._rows.entries.append(
-                {
-                    "partner": self._id,
-                    "log": self._partner.log,
-                    "seq": entry.seq,
-                    "leaf": leaf,
-                    "envelope": None if envelope is None else envelope.model_dump_json(),
-                    "outcome": outcome,
-                }
-            )
-        self._write()
-
-    def _take(self, seq: int, envelope: Envelope) -> None:
-        kind = envelope.payload_type
-        if kind == ReportDocument.payload_type:
-            self._report(seq, envelope)
-        elif kind == Retract.payload_type:
-            self._retract(envelope)
-        else:
-            entry = open_log_entry(envelope, self._newest)
-            if isinstance(entry, Keys):
-                self._announce(entry)
-            elif isinstance(entry, Erase):
-                self._erase(entry)
+        self._known = self._tx.arrivals.known(self._id, leaves)
+        both = zip(entries, leaves, strict=True)
+        for are_reports, run in groupby(both, lambda pair: _is_report(pair[0])):
+            if are_reports:
+                self._reports([_Candidate(entry, leaf) for entry, leaf in run])
             else:
-                self._close(entry)
+                for entry, leaf in run:
+                    self._other(entry, leaf)
+        self._write()
+        self._partner.reports_today = self._reports_today
 
-    def _report(self, seq: int, envelope: Envelope) -> None:
-        identity, terms = self._identity(), self._terms
-        report = open_report(envelope, identity, today=terms.today, earlier_epochs=True)
-        if not KEPT_HERE.isdisjoint(report.categories):
+    def _reports(self, candidates: Sequence["_Candidate"]) -> None:
+        """Judge reports that follow each other, each step for all of them.
+
+        Nothing here depends on the report before, and a step stays fast while it is repeated.
+        """
+        for one in candidates:
+            one.attempt(self._open)
+        for one in candidates:
+            one.attempt(self._check_signers)
+        for one in candidates:
+            one.attempt(self._convert)
+        for one in candidates:
+            one.attempt(self._list)
+            self._keep(one.entry, one.leaf, one.refusal)
+
+    def _other(self, entry: FeedEntry, leaf: bytes) -> None:
+        """Judge an entry that may change what was before it."""
+        refusal = None
+        if isinstance(entry, SignedEntry):
+            try:
+                self._refuse_again(leaf)
+                self._take(entry)
+            except InvalidInput as refused:
+                refusal = refused.code
+        self._keep(entry, leaf, refusal)
+
+    def _keep(self, entry: FeedEntry, leaf: bytes, refusal: str | None) -> None:
+        text = None
+        outcome = ELIDED
+        if isinstance(entry, SignedEntry):
+            text = entry.model_dump_json(exclude={"seq"})
+            outcome = APPLIED
+        if refusal is None:
+            self._known.add(leaf)
+        else:
+            outcome = f"{REJECTED}{refusal}"
+        self._rows.entries.append(
+            {
+                "partner": self._id,
+                "log": self._log,
+                "seq": entry.seq,
+                "leaf": leaf,
+                "envelope": text,
+                "outcome": outcome,
+            }
+        )
+
+    def _refuse_again(self, leaf: bytes) -> None:
+        if leaf in self._known:
+            raise InvalidInput("duplicate")
+
+    def _take(self, envelope: Envelope) -> None:
+        if envelope.payload_type == Retract.payload_type:
+            self._retract(envelope)
+            return
+        entry = open_log_entry(envelope, self._newest)
+        if isinstance(entry, Keys):
+            self._announce(entry)
+        elif isinstance(entry, Erase):
+            self._erase(entry)
+        else:
+            self._close(entry)
+
+    def _open(self, one: "_Candidate") -> None:
+        one.report = open_report(
+            one.entry, self._identity(), today=self._terms.today, earlier_epochs=True
+        )
+        if not KEPT_HERE.isdisjoint(one.report.categories):
             raise InvalidInput("malformed")
+
+    def _check_signers(self, one: "_Candidate") -> None:
+        one.signed = signers(one.entry, self._identity(), one.report.collective)
+
+    def _convert(self, one: "_Candidate") -> None:
+        terms, report = self._terms, one.report
+        one.tokens = [terms.convert(each.token, report.epoch) for each in report.identifiers]
+        one.words = [bucket_word(token, terms.network, terms.epoch) for token in one.tokens]
+
+    def _list(self, one: "_Candidate") -> None:
+        """Let a report count, if enough have signed it and nothing is wrong with its place."""
+        self._refuse_again(one.leaf)
+        report = one.report
         former = self._former(report)
         danger = report.severity is Severity.DANGER or (
             former is not None and former.severity == Severity.DANGER
         )
-        needed = signatures_needed(identity, report.collective, danger=danger)
-        signed = signers(envelope, identity, report.collective)
-        if len(signed) < needed:
+        needed = signatures_needed(self._identity(), report.collective, danger=danger)
+        if len(one.signed) < needed:
             raise InvalidInput("too-few-signatures")
-        tokens = [terms.convert(one.token, report.epoch) for one in report.identifiers]
-        words = [bucket_word(token, terms.network, terms.epoch) for token in tokens]
-        partner = self._partner
-        partner.reports_today += 1
-        over_quota = partner.reports_today > partner.reports_a_day
-        place = {"partner": self._id, "log": partner.log, "seq": seq}
+        self._reports_today += 1
+        over_quota = self._reports_today > self._reports_a_day
+        place = {"partner": self._id, "log": self._log, "seq": one.entry.seq}
         self._rows.reports.append(
             place
             | {
@@ -158,7 +232,7 @@ class Ingest:
                 "severity": report.severity,
                 "month": report.month,
                 "expires": report.expires,
-                "signers": ",".join(sorted(signed)),
+                "signers": ",".join(sorted(one.signed)),
                 "needed": needed,
                 "standing": STANDING,
                 "over_quota": over_quota,
@@ -167,13 +241,13 @@ class Ingest:
             }
         )
         self._rows.identifiers += [
-            place | {"position": position, "kind": one.kind, "token": token, "word": word}
-            for position, (one, token, word) in enumerate(
-                zip(report.identifiers, tokens, words, strict=True)
+            place | {"position": position, "kind": each.kind, "token": token, "word": word}
+            for position, (each, token, word) in enumerate(
+                zip(report.identifiers, one.tokens, one.words, strict=True)
             )
         ]
-        if not over_quota and self._policies.get(report.collective, partner.policy) == Policy.AUTO:
-            self._rows.words += words
+        if not over_quota and self._policies.get(report.collective, self._policy) == Policy.AUTO:
+            self._rows.words += one.words
         if former is not None and former.standing != RETRACTED:
             self._tx.arrivals.change(former, standing=REPLACED)
 
@@ -274,6 +348,10 @@ class Ingest:
     def _write(self) -> None:
         rows, self._rows = self._rows, _Rows()
         self._tx.arrivals.add(rows.entries, rows.reports, rows.identifiers, rows.words)
+
+
+def _is_report(entry: FeedEntry) -> bool:
+    return isinstance(entry, SignedEntry) and entry.payload_type == ReportDocument.payload_type
 
 
 def _is_erasable(entry: ForeignEntryRow) -> bool:

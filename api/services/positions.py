@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 from api.crypto.envelopes import key_id
@@ -141,6 +142,8 @@ def id_of(row: PartnerRow) -> int:
     return row.id
 
 
+# A page after the other is judged by the same identity; the same object is told fastest.
+@lru_cache(maxsize=64)
 def decoded(envelope: str) -> Identity:
     """Return the identity in an envelope that was stored as JSON."""
     return Identity.decode(Envelope.model_validate_json(envelope).payload)

@@ -9,7 +9,7 @@ from api.crypto.merkle import Frontier
 from api.trust.checkpoints import open_checkpoint
 from schemas.canonical import PAYLOAD_LIMIT
 from schemas.documents import Checkpoint, Identity
-from schemas.feed import MOST_ENTRIES, FeedEntry, Page
+from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def open_page(page: Page, identity: Identity, frontier: Frontier) -> OpenedPage:
         raise InvalidInput("wrong-order")
     if not entries or not page.first + len(entries) == page.to == checkpoint.size:
         raise InvalidInput("truncated-page")
-    if any(entry.payload is not None and len(entry.payload) > PAYLOAD_LIMIT for entry in entries):
+    signed = (entry for entry in entries if isinstance(entry, SignedEntry))
+    if any(len(entry.payload) > PAYLOAD_LIMIT for entry in signed):
         raise InvalidInput("entry-too-large")
     leaves = [_leaf(entry) for entry in entries]
     after = frontier.copy()
@@ -51,8 +52,6 @@ def open_page(page: Page, identity: Identity, frontier: Frontier) -> OpenedPage:
 
 
 def _leaf(entry: FeedEntry) -> bytes:
-    if entry.leaf is not None:
-        return entry.leaf
-    assert entry.payload_type is not None
-    assert entry.payload is not None
-    return entry_id(entry.payload_type, entry.payload)
+    if isinstance(entry, SignedEntry):
+        return entry_id(entry.payload_type, entry.payload)
+    return entry.leaf

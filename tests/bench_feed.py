@@ -1,0 +1,198 @@
+"""What following a partner's log costs; a part of `make bench`, and a child process of it.
+
+The partner is made by hand: a log of as many reports as asked for, each about a number of its own
+and signed by one moderator, written to a folder a page a file. Verification alone is measured
+page by page between the same pages, so that both are of the same moments of a busy machine.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import secrets
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from nacl.public import PrivateKey
+
+from api.app import Parts
+from api.crypto.envelopes import entry_id, key_id, pae, public_key, sign, verify_bytes
+from api.crypto.merkle import Frontier
+from api.crypto.ristretto import hash_to_element
+from api.services.following import Following
+from api.settings import Settings
+from schemas.base import Category, Kind, Severity
+from schemas.canonical import Document
+from schemas.documents import (
+    Checkpoint,
+    Collective,
+    Envelope,
+    Identity,
+    Keys,
+    Moderator,
+    ReportDocument,
+    ReportedIdentifier,
+    Root,
+    Signature,
+    Status,
+)
+from schemas.feed import MOST_ENTRIES, Policy, WellKnown
+from tests.factories import Clock, World
+
+ORIGIN, FEED = "partner.example", "http://127.0.0.1:1/feed/v1/"
+WRITERS = 8
+
+
+def signed(document: Document, seed: bytes) -> Envelope:
+    """Return a document in an envelope, signed by one key."""
+    payload = document.encode()
+    signature = Signature(
+        keyid=key_id(public_key(seed)), sig=sign(seed, document.payload_type, payload)
+    )
+    return Envelope.around(document, [signature])
+
+
+class Written:
+    """A partner whose answers lie in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.alone = self.alone_cpu = 0.0
+        self.away = self.away_cpu = 0.0
+
+    def get(self, url: str, *, most: int, signed: bool = True) -> bytes:  # noqa: ARG002
+        """Answer as `api.partners` does; of pages, verify the signatures alone as well."""
+        path = url.removeprefix("http://127.0.0.1:1/")
+        if not path.startswith("feed/v1/entries"):
+            return (self._folder / path.replace("/", "-")).read_bytes()
+        begun, begun_cpu = time.perf_counter(), time.process_time()
+        first = int(path.partition("from=")[2].partition("&")[0])
+        body = (self._folder / f"entries-{first}").read_bytes()
+        key = (self._folder / "key").read_bytes()
+        signatures = [
+            (pae(one.payload_type, one.payload), one.signatures[0].sig)
+            for entry in json.loads(body)["entries"]
+            for one in [Envelope.model_validate({n: v for n, v in entry.items() if n != "seq"})]
+            if one.payload_type == ReportDocument.payload_type
+        ]
+        start, processor = time.perf_counter(), time.process_time()
+        for message, signature in signatures:
+            verify_bytes(key, message, signature)
+        self.alone += time.perf_counter() - start
+        self.alone_cpu += time.process_time() - processor
+        self.away += time.perf_counter() - begun
+        self.away_cpu += time.process_time() - begun_cpu
+        return body
+
+
+def write_partner(folder: Path, ours: Identity, reports: int) -> None:
+    """Write a partner's identity and a log of that many reports into `folder`."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    root, log, moderator = (secrets.token_bytes(32) for _ in range(3))
+    identity = ours.model_copy(
+        update={
+            "version": 1, "previous": None, "origin": ORIGIN, "log": f"{ORIGIN}:1", "feed": FEED,
+            "issued": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "expires": f"{now + timedelta(days=300):%Y-%m-%dT%H:%M:%SZ}",
+            "root": Root(keys=(public_key(root),), threshold=1),
+            "log_key": public_key(log),
+            "http_keys": (public_key(secrets.token_bytes(32)),),
+            "collectives": (
+                Collective(
+                    id="rose", status=Status.ACTIVE,
+                    moderators=(
+                        Moderator(
+                            id="m-1", status=Status.ACTIVE, sign=public_key(moderator),
+                            box=bytes(PrivateKey.generate().public_key),
+                        ),
+                    ),
+                ),
+            ),
+        }
+    )  # fmt: skip
+    (folder / "v1-identity").write_text(signed(identity, root).model_dump_json())
+    (folder / "key").write_bytes(public_key(moderator))
+    today = f"{now:%Y-%m-%d}"
+    keys = Keys(
+        origin=ORIGIN, rid=secrets.token_hex(16), identity_version=1, issued=today,
+        identity_sha256=hashlib.sha256(identity.encode()).digest(),
+    )  # fmt: skip
+    frontier, entries, first = Frontier(), [], 0
+    for seq in range(reports + 1):
+        envelope = signed(keys, log) if seq == 0 else _report(identity, today, moderator)
+        frontier.append(entry_id(envelope.payload_type, envelope.payload))
+        entries.append(f'{{"seq":{seq},{envelope.model_dump_json()[1:]}')
+        if len(entries) == MOST_ENTRIES or seq == reports:
+            checkpoint = Checkpoint(
+                origin=ORIGIN, log=f"{ORIGIN}:1", size=frontier.size, root=frontier.root,
+                issued=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            )  # fmt: skip
+            head = signed(checkpoint, log).model_dump_json()
+            (folder / f"entries-{first}").write_text(
+                f'{{"log":"{ORIGIN}:1","from":{first},"to":{frontier.size},'
+                f'"entries":[{",".join(entries)}],"checkpoint":{head}}}'
+            )
+            (folder / "feed-v1-checkpoint").write_text(head)
+            entries, first = [], frontier.size
+
+
+def _report(identity: Identity, today: str, moderator: bytes) -> Envelope:
+    token = hash_to_element(secrets.token_bytes(64))
+    report = ReportDocument(
+        origin=ORIGIN, collective="rose", rid=secrets.token_hex(16), issued=today,
+        expires=f"{int(today[:4]) + 1}{today[4:8]}01", categories=(Category.THREATS,),
+        severity=Severity.RISK, month=today[:7], network=identity.network, epoch=identity.epoch,
+        identifiers=(ReportedIdentifier(kind=Kind.PHONE, token=token),),
+    )  # fmt: skip
+    return signed(report, moderator)
+
+
+def follow(settings: Settings, folder: Path) -> dict[str, Any]:
+    """Follow the partner in `folder` from its beginning; return seconds and memory."""
+    parts = Parts(settings)
+    remote = Written(folder)
+    known = WellKnown(
+        protocol=(1,), origin=ORIGIN, feed=FEED, http_keys=(),
+        root_sha256=hashlib.sha256(b"\1" + _root(folder)).hexdigest(),
+    )  # fmt: skip
+    parts.partners.add(known, Policy.AUTO)
+    parts.partners.set_quotas(ORIGIN, 10**9, None)
+    following = Following(parts.store, parts.instance, parts.positions, remote, Clock(_now()))
+    before = _memory()
+    start, processor = time.perf_counter(), time.process_time()
+    synced = following.sync(ORIGIN)
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start = time.perf_counter()
+    parts.partners.purge(ORIGIN)
+    purged = time.perf_counter() - start
+    parts.close()
+    return {
+        "entries": synced.entries, "code": synced.code, "seconds": seconds - remote.away,
+        "processor": processor - remote.away_cpu, "alone": remote.alone,
+        "alone_processor": remote.alone_cpu, "memory": peak - before, "purge": purged,
+    }  # fmt: skip
+
+
+def _root(folder: Path) -> bytes:
+    envelope = Envelope.model_validate_json((folder / "v1-identity").read_bytes())
+    return Identity.decode(envelope.payload).root.keys[0]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _memory() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    print(json.dumps(follow(Settings(), Path(sys.argv[1]))))
