@@ -4,12 +4,16 @@ from pathlib import Path
 
 import click
 
+from api.cli.choices import OneOf
 from api.cli.host import data_option, identities_of, invitation_lines, or_say, parts_of
 from api.errors import Conflict, NotFound
+from schemas.base import CATEGORIES, Category, Sharing
 from schemas.callers import Role
 from schemas.documents import Status
 
 HOW_LONG = "It works once and for seven days. Hand it over in person or by a safe channel."
+
+OPTIONAL = [one for one in Category if CATEGORIES[one].shared is Sharing.OPT_IN]
 
 
 @click.group()
@@ -49,8 +53,32 @@ def list_(data: Path) -> None:
     with identities_of(data) as identities:
         for one in identities.roster():
             click.echo(f"{one.collective}  {one.status}")
+            if one.shares:
+                click.echo(f"  shares with partners, too: {', '.join(one.shares)}")
             for moderator_id, moderator_status in one.moderators:
                 click.echo(f"  {moderator_id}  {moderator_status}")
+
+
+@collective.command()
+@click.argument("collective_id", metavar="COLLECTIVE")
+@click.argument("categories", nargs=-1, type=OneOf(OPTIONAL), metavar="[CATEGORY]...")
+@click.option("--none", is_flag=True, help="None of them.")
+@data_option
+def share(
+    collective_id: str, categories: tuple[Category, ...], data: Path, *, none: bool
+) -> None:  # fmt: skip
+    """Let COLLECTIVE's reports of these CATEGORIES leave this instance, from now on.
+
+    They stay here unless the collective wants it: authority_abuse, harassment, non_payment, scam.
+    Each time all are named that may leave; all other categories leave anyway, or never.
+    """
+    if none == bool(categories):
+        raise click.UsageError("name the categories that may leave, or --none")
+    with identities_of(data) as identities, or_say(NotFound, no_collective(collective_id)):
+        identities.share(collective_id, categories)
+    named = ", ".join(sorted(set(categories))) or "none of them"
+    click.echo(f"Of what is published from now on may leave: {named}.")
+    click.echo("What has left is not taken back: for that, moderators retract it.")
 
 
 def checked_id(text: str) -> str:

@@ -146,6 +146,9 @@ def status(data: Path, *, as_json: bool) -> None:
         )
     for role, number in overview.bearers.items():
         click.echo(f"tokens of {role}s: {number}")
+    together = overview.federation
+    if together.partners:
+        click.echo(f"partners {together.partners}, log {together.log}, held {together.held}")
     for warning in overview.warnings:
         click.echo(f"! {warning}")
     if (data / ROOT).exists():

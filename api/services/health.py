@@ -1,20 +1,23 @@
 """Whether this process can answer, and what an operator should look at."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from api.errors import Unavailable
 from api.services.instance import Clock, Instance
+from api.services.positions import FOLLOWING, QUARANTINED, WAITING
 from api.services.queue import is_overdue
 from api.services.rosters import has_unannounced_ends
 from api.services.transitions import OPEN
 from api.store.engine import Store
 from api.store.schema import HEAD
+from api.store.transaction import Transaction
 from schemas.base import Severity, as_time
 from schemas.reports import Status
 
 WARNED_FROM = timedelta(days=60)
 SEALED_DAILY_HOURS = 24
+SILENT = timedelta(days=1)
 
 
 class OutdatedSchema(Exception):  # noqa: N818  (a state of things, not an error in them)
@@ -37,6 +40,37 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Federation:
+    """What is to be looked at between this instance and its partners."""
+
+    log: str
+    """The state of our own log: `open`, `unverified`, `closed`."""
+    partners: int
+    quarantined: tuple[str, ...]
+    """The origins of partners in quarantine."""
+    silent: tuple[str, ...]
+    """The origins of partners who should be followed, and were not reached for over a day."""
+    held: int
+    """How many reports of partners, or erasures of such, wait for a decision here."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What needs somebody's attention, in sentences."""
+        found = []
+        if self.log == "unverified":
+            found.append("The log was restored, and partners see nothing: `parasol feed heal`.")
+        if self.log == "closed":
+            found.append("The log is closed: `parasol feed succeed`.")
+        if self.quarantined:
+            found.append("Partners are in quarantine: `parasol partner list`.")
+        if self.silent:
+            found.append("Partners were not reached for a day, or never: `parasol partner list`.")
+        if self.held:
+            found.append("Partners' reports wait for a decision: `parasol partner held`.")
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What an operator should look at."""
 
@@ -52,6 +86,7 @@ class Overview:
     bearers: dict[str, int]
     buckets: int
     sealed_hours_ago: int | None
+    federation: Federation
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -71,7 +106,7 @@ class Overview:
             found.append("Disputed reports are hidden until a moderator decides.")
         if self.sealed_hours_ago is None or self.sealed_hours_ago > SEALED_DAILY_HOURS:
             found.append("The buckets are old: is the server running?")
-        return tuple(found)
+        return (*found, *self.federation.warnings)
 
 
 class Health:
@@ -112,6 +147,7 @@ class Health:
                 bearers=tx.callers.counts(),
                 buckets=len(sealed),
                 sealed_hours_ago=max(sealed, default=None),
+                federation=_federation(tx, now),
             )
 
     def check(self) -> None:
@@ -120,6 +156,22 @@ class Health:
         with self._store.read() as tx:
             if tx.revision() != HEAD:
                 raise Unavailable
+
+
+def _federation(tx: Transaction, now: datetime) -> Federation:
+    partners, log = tx.partners.all(), tx.log.current()
+    day_ago = now.timestamp() - SILENT.total_seconds()
+    return Federation(
+        log="open" if log is None else log.state,
+        partners=len(partners),
+        quarantined=tuple(one.origin for one in partners if one.state == QUARANTINED),
+        silent=tuple(
+            one.origin
+            for one in partners
+            if one.state in (WAITING, FOLLOWING) and (one.synced_at or 0) < day_ago
+        ),
+        held=tx.foreign.waiting(f"{now:%Y-%m-%d}"),
+    )
 
 
 def check_schema(store: Store) -> None:

@@ -1,6 +1,6 @@
 """How an instance names itself and its moderators: drafts for the root key to sign (§7)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from api.crypto.envelopes import public_key
@@ -23,13 +23,15 @@ from api.trust import (
     signatures_needed,
     unrevoked_signers,
 )
-from schemas.base import Severity
+from schemas.base import CATEGORIES, Category, Severity, Sharing
 from schemas.documents import (
     Envelope,
     Identity,
     Status,
 )
 from schemas.tables import AuditRow
+
+KEPT, SHARED = "kept", "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class RosterLine:
     collective: str
     status: str
     moderators: tuple[tuple[str, str], ...]
+    shares: tuple[str, ...]
+    """The categories that may leave only where a collective lets them, and that this one lets."""
 
 
 class Identities:
@@ -149,6 +153,7 @@ class Identities:
                     moderators=tuple(
                         (one.id, one.status) for one in moderators if one.collective == row.id
                     ),
+                    shares=tuple(sorted(tx.collectives.opted_in(row.id))),
                 )
                 for row in tx.collectives.all()
             ]
@@ -158,6 +163,21 @@ class Identities:
         with self._store.begin() as tx:
             tx.collectives.add(collective)
             self._note(tx, collective, collective, None, Status.ACTIVE)
+
+    def share(self, collective: str, categories: Iterable[Category]) -> None:
+        """Let reports of `categories`, and of no others that need it, leave from now on.
+
+        What has left is not taken back. Raises NotFound where there is no such active collective.
+        """
+        chosen = {one for one in categories if CATEGORIES[one].shared is Sharing.OPT_IN}
+        with self._store.begin() as tx:
+            if tx.collectives.status(collective) != Status.ACTIVE:
+                raise NotFound
+            before = tx.collectives.opted_in(collective)
+            tx.collectives.set_opted_in(collective, chosen)
+            for one in sorted(before ^ chosen):
+                states = (SHARED, KEPT) if one in before else (KEPT, SHARED)
+                self._note(tx, collective, one, *states)
 
     def end_collective(self, collective: str, status: Status) -> int:
         """End a collective, its tokens and its unused invitations; return how many there were."""

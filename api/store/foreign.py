@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, insert
-from sqlmodel import Session, and_, case, col, delete, false, or_, select, tuple_, update
+from sqlmodel import Session, and_, case, col, delete, false, func, or_, select, tuple_, update
 from sqlmodel.sql.expression import Select
 
 from api.store.counting import (
@@ -76,6 +76,11 @@ class Foreign:
         `after` is rank and place of the last one of the page before.
         """
         return self._page(_reports(today).where(waits(today)), after, limit)
+
+    def waiting(self, today: str) -> int:
+        """Return how many reports, or erasures of reports, wait on the day `today`."""
+        rows = _reports(today).where(waits(today)).subquery()
+        return self._session.exec(select(func.count()).select_from(rows)).one()
 
     def decided(self, today: str, after: tuple[int, ...] | None, limit: int) -> list[HeldReport]:
         """Return a page of the reports that somebody here has decided, as `held` does."""
