@@ -26,6 +26,7 @@ from schemas.documents import Envelope
 from schemas.feed import Policy, WellKnown
 
 DEFAULT = "default"
+CHOICES = [*(one.value for one in Policy), DEFAULT]
 EFFECTS = {
     Policy.AUTO: "what it signs counts here at once",
     Policy.HOLD: "a moderator here must accept what it signs before it counts",
@@ -92,7 +93,7 @@ def list_(data: Path, *, as_json: bool) -> None:
 
 @partner.command()
 @origin_argument
-@click.argument("policy", type=click.Choice([*Policy, DEFAULT]), required=False)
+@click.argument("policy", type=click.Choice(CHOICES), metavar="[POLICY]", required=False)
 @click.option("--collective", metavar="ID", help="For one of its collectives only.")
 @click.option("--reports", type=click.IntRange(min=0), help="Taken a day without a look.")
 @click.option("--erasures", type=click.IntRange(min=0), help="Likewise.")
