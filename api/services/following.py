@@ -4,16 +4,19 @@ A failed fetch changes nothing: absence is no retraction. What a partner signed 
 differently, is kept as evidence, and the partner is not asked again until the operator says so.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from pydantic import ValidationError
 
 from api.crypto.failures import InvalidInput
-from api.errors import PartnerFailure
+from api.errors import NotFound, PartnerFailure
+from api.keyring import KeyFileError
 from api.services.feed import FEED_PATH
-from api.services.ingest import Ingest, Terms
+from api.services.ingest import Ingest, Terms, Versions
 from api.services.instance import Clock, Instance
 from api.services.positions import (
     CLOSED,
@@ -40,6 +43,8 @@ from schemas.documents import Checkpoint, Envelope, Identity, Keys
 from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
 from schemas.tables import PartnerRow
 
+TURN_SECONDS = 60
+"""After so long the other partners have their turn, and the rest is for the next round."""
 LEASE = "partners"
 LEASE_LIFE = timedelta(seconds=120)
 """Longer than one answer of a partner may take."""
@@ -47,6 +52,8 @@ REFRESHED_AGAIN = 600
 """Seconds until an identity is asked for again that did not help."""
 CHECKPOINT_BYTES = 16 * 1024
 PAGE_BYTES = 8 * 1024 * 1024
+
+log = structlog.get_logger()
 
 Progress = Callable[[int, int], bool]
 """Is told how many entries of how many are here; tells whether to go on."""
@@ -88,12 +95,27 @@ class Following:
             return tx.partners.due(int(self._clock().timestamp()))
 
     def round(self, holder: str) -> list[Synced]:
-        """Ask every partner whose turn it is, as long as `holder` has the lease; return whom."""
-        return [
-            self.sync(origin, lambda _here, _all: self._leads(holder))
-            for origin in (self.due() if self._leads(holder) else ())
-            if self._leads(holder)
-        ]
+        """Ask every partner whose turn it is, as long as `holder` has the lease; return whom.
+
+        Who has very much to say says it in several turns, and the others come between.
+        """
+        due = self.due() if self._leads(holder) else ()
+        return [self._turn(origin, holder) for origin in due if self._leads(holder)]
+
+    def _turn(self, origin: str, holder: str) -> Synced:
+        until = time.monotonic() + TURN_SECONDS
+
+        def may_go_on(_here: int, _all: int) -> bool:
+            return time.monotonic() < until and self._leads(holder)
+
+        try:
+            return self.sync(origin, may_go_on)
+        except NotFound:  # removed just now
+            return Synced(origin, 0, None)
+        except Exception as fault:  # noqa: BLE001  (what one provokes must not stop the others)
+            log.critical("fault", kind=type(fault).__name__, work="sync")
+            self._positions.note(origin, "internal", None)
+            return Synced(origin, 0, "internal")
 
     def _leads(self, holder: str) -> bool:
         now = self._clock()
@@ -107,7 +129,8 @@ class Following:
         Whatever goes wrong is noted with the partner, with the time of the next attempt.
         """
         before = self._positions.row(origin)
-        failure, wait = None, None
+        failure: str | None = None
+        wait: int | None = None
         try:
             if not self._follow(origin, progress):
                 return self._synced(before, None)
@@ -120,6 +143,8 @@ class Following:
             failure, wait = failed.code, failed.retry_after
         except InvalidInput as refused:
             failure = refused.code
+            if (failure, before.code) == ("identity-refresh", "identity-refused"):
+                failure = before.code  # it is for that that we wait
         self._positions.note(origin, failure, wait)
         return self._synced(before, failure)
 
@@ -148,7 +173,7 @@ class Following:
                 return False
             position = self._positions.read(origin)
             if position.row.state != FOLLOWING:
-                return True
+                break
             if not progress(position.frontier.size, head.checkpoint.size):
                 return False
         self._arrived(position, head)
@@ -200,7 +225,11 @@ class Following:
         if identity.epoch > ours.epoch:
             # Its entries are in a key that we have not been given yet: later, perhaps.
             raise InvalidInput("wrong-epoch")
-        if self._instance.network_public_key(identity.epoch) != identity.public_key:
+        try:
+            public_key = self._instance.network_public_key(identity.epoch)
+        except KeyFileError:  # of an epoch so old that nobody gave us its key
+            raise InvalidInput("wrong-epoch") from None
+        if public_key != identity.public_key:
             raise InvalidInput("wrong-network")
 
     def _head(self, position: Position) -> tuple[Position, _Head]:
@@ -217,16 +246,21 @@ class Following:
             if refused.code != "unknown-key":
                 raise
             # Perhaps another log follows this one; its key is in an identity that we lack.
-            position = self._refreshed(position)
+            try:
+                position = self._refreshed(position)
+            except InvalidInput as waiting:
+                raise (refused if waiting.code == "identity-refresh" else waiting) from None
             checkpoint = open_checkpoint(envelope, position.identity.log_key)
         check_head(checkpoint, log=position.identity.log, now=self._clock())
         head, held = _Head(checkpoint, envelope.model_dump_json()), position.frontier
-        if position.row.checkpoint is not None:
-            if checkpoint.size < held.size:
-                raise ContradictionError("rollback", position.row.checkpoint, head.text)
-            if checkpoint.size == held.size and checkpoint.root != held.root:
-                raise ContradictionError("fork", position.row.checkpoint, head.text)
-        return position, head
+        if checkpoint.size > held.size or (checkpoint.size, checkpoint.root) == (
+            held.size, held.root,
+        ):  # fmt: skip
+            return position, head
+        if position.row.checkpoint is None:
+            raise InvalidInput("root-mismatch")  # of no entries at all
+        code = "rollback" if checkpoint.size < held.size else "fork"
+        raise ContradictionError(code, position.row.checkpoint, head.text)
 
     def _page(self, position: Position, first: int | None = None) -> Page:
         """Fetch a page from where we are; or, from `first` on, what ends where we are."""
@@ -256,10 +290,13 @@ class Following:
         Of a page that does not fit it cannot be told whether the page is wrong, or the past.
         """
         size, ours = position.frontier.size, position.row.checkpoint
-        if ours is None:
+        if ours is None or not size:
             return
-        envelope = self._page(position, size - 1).checkpoint
-        then = open_checkpoint(envelope, position.identity.log_key)
+        try:
+            envelope = self._page(position, size - 1).checkpoint
+            then = open_checkpoint(envelope, position.identity.log_key)
+        except (InvalidInput, PartnerFailure):
+            return  # it won't say: then the page is wrong
         same = (then.log, then.size) == (position.identity.log, size)
         if same and then.root != position.frontier.root:
             raise ContradictionError("fork", ours, envelope.model_dump_json())
@@ -269,12 +306,11 @@ class Following:
         before = position.row
         with self._store.begin() as tx:
             row = tx.partners.find(before.origin, lock=True)
-            where = (before.id, before.log, before.size, FOLLOWING)
+            where = (before.id, before.log, page.first, FOLLOWING)
             if row is None or (row.id, row.log, row.size, row.state) != where:
                 return False
-            Ingest(tx, row, _identities(tx, row), self._terms(tx)).apply(
-                opened.entries, opened.leaves
-            )
+            terms = self._terms(tx)
+            Ingest(tx, row, _versions(tx, row), terms).apply(opened.entries, opened.leaves)
             row.size, row.frontier = opened.frontier.size, bytes(opened.frontier)
             row.checkpoint = page.checkpoint.model_dump_json()
         return True
@@ -283,7 +319,10 @@ class Following:
         identity = self._instance.refresh(tx)
 
         def convert(token: bytes, epoch: int) -> bytes:
-            return self._instance.convert(token, epoch, identity.epoch)
+            try:
+                return self._instance.convert(token, epoch, identity.epoch)
+            except KeyFileError:
+                raise InvalidInput("wrong-epoch") from None
 
         return Terms(identity.network, identity.epoch, self._clock().date(), convert)
 
@@ -295,11 +334,9 @@ class Following:
         before = position.row
         with self._store.begin() as tx:
             row = tx.partners.find(before.origin, lock=True)
-            if row is None or (row.log, row.size, row.state) != (
-                before.log,
-                before.size,
-                FOLLOWING,
-            ):
+            if row is None or (row.log, row.size) != (before.log, before.size):
+                return
+            if row.state not in (FOLLOWING, CLOSED):
                 return
             if tx.arrivals.unexplained(id_of(row), row.log):
                 ours = row.checkpoint or head.text
@@ -320,11 +357,14 @@ def _check_passing(position: Position, opened: OpenedPage, head: _Head, page: Pa
         raise ContradictionError("fork", head.text, page.checkpoint.model_dump_json())
 
 
-def _identities(tx: Transaction, row: PartnerRow) -> dict[int, Identity]:
-    """Return the verified versions from the one in force where we are to the newest."""
-    versions = range(max(row.announced, 1), row.version + 1)
-    kept = (tx.partners.identity(id_of(row), version) for version in versions)
-    return {one.version: decoded(one.envelope) for one in kept if one is not None}
+def _versions(tx: Transaction, row: PartnerRow) -> Versions:
+    """Return what finds a verified version of a partner's identity."""
+
+    def version(number: int) -> Identity | None:
+        kept = tx.partners.identity(id_of(row), number) if number <= row.version else None
+        return None if kept is None else decoded(kept.envelope)
+
+    return version
 
 
 def _announced(entries: Sequence[FeedEntry], pinned: Identity) -> int:

@@ -3,7 +3,7 @@
 One bad entry is kept as refused and never stops the feed: what stands around it was signed too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
@@ -37,13 +37,17 @@ from schemas.documents import (
 from schemas.feed import FeedEntry, Policy, SignedEntry
 from schemas.tables import ForeignEntryRow, ForeignReportRow, PartnerRow
 
-STANDING, RETRACTED, REPLACED, SUSPENDED = "standing", "retracted", "replaced", "suspended"
+STANDING, RETRACTED, REPLACED = "standing", "retracted", "replaced"
 APPLIED, ELIDED, REJECTED = "applied", "elided", "rejected:"
+CLOSED = "closed"
+NOT_KEPT = frozenset({"duplicate", "expired"})
+"""Refusals after which not even what was said stays: it is here, or it is erased, or over."""
 KEPT_HERE = frozenset(one for one in Category if CATEGORIES[one].shared is Sharing.NEVER)
 ERASABLE = frozenset({ReportDocument.payload_type, Retract.payload_type})
 
 Row = dict[str, Any]
 Convert = Callable[[bytes, int], bytes]
+Versions = Callable[[int], Identity | None]
 
 
 class Terms(NamedTuple):
@@ -99,16 +103,16 @@ class Ingest:
     """Applies the entries of one page, in the transaction that moves our position in the log."""
 
     def __init__(
-        self, tx: Transaction, partner: PartnerRow, identities: Mapping[int, Identity], terms: Terms
+        self, tx: Transaction, partner: PartnerRow, identity: Versions, terms: Terms
     ) -> None:
-        """Work in `tx` on a locked partner, all of whose verified `identities` are given."""
+        """Work in `tx` on a locked partner; `identity(version)` is a verified one, or None."""
         assert partner.id is not None
         self._tx = tx
         self._partner = partner
         self._id = partner.id
-        self._identities = identities
-        self._newest = identities[partner.version]
-        self._in_force = identities.get(partner.announced)
+        self._version = identity
+        self._newest = identity(partner.version)
+        self._in_force = identity(partner.announced)
         self._terms = terms
         self._policies = tx.partners.policies(self._id)
         self._rows = _Rows()
@@ -153,7 +157,7 @@ class Ingest:
         refusal = None
         if isinstance(entry, SignedEntry):
             try:
-                self._refuse_again(leaf)
+                self._refuse_known(leaf)
                 self._take(entry)
             except InvalidInput as refused:
                 refusal = refused.code
@@ -163,8 +167,9 @@ class Ingest:
         text = None
         outcome = ELIDED
         if isinstance(entry, SignedEntry):
-            text = entry.model_dump_json(exclude={"seq"})
             outcome = APPLIED
+            if refusal not in NOT_KEPT:
+                text = entry.model_dump_json(exclude={"seq"})
         if refusal is None:
             self._known.add(leaf)
         else:
@@ -180,7 +185,9 @@ class Ingest:
             }
         )
 
-    def _refuse_again(self, leaf: bytes) -> None:
+    def _refuse_known(self, leaf: bytes) -> None:
+        if self._partner.state == CLOSED:
+            raise InvalidInput("unsupported")
         if leaf in self._known:
             raise InvalidInput("duplicate")
 
@@ -188,6 +195,7 @@ class Ingest:
         if envelope.payload_type == Retract.payload_type:
             self._retract(envelope)
             return
+        assert self._newest is not None
         entry = open_log_entry(envelope, self._newest)
         if isinstance(entry, Keys):
             self._announce(entry)
@@ -197,6 +205,7 @@ class Ingest:
             self._close(entry)
 
     def _open(self, one: "_Candidate") -> None:
+        self._refuse_known(one.leaf)
         one.report = open_report(
             one.entry, self._identity(), today=self._terms.today, earlier_epochs=True
         )
@@ -213,7 +222,7 @@ class Ingest:
 
     def _list(self, one: "_Candidate") -> None:
         """Let a report count, if enough have signed it and nothing is wrong with its place."""
-        self._refuse_again(one.leaf)
+        self._refuse_known(one.leaf)  # once more: the same may stand in this page twice
         report = one.report
         former = self._former(report)
         danger = report.severity is Severity.DANGER or (
@@ -285,12 +294,9 @@ class Ingest:
             self._tx.arrivals.change(report, standing=RETRACTED)
 
     def _announce(self, keys: Keys) -> None:
-        identity = self._identities.get(keys.identity_version)
-        if (
-            keys.identity_version != self._partner.announced + 1
-            or identity is None
-            or sha256(identity.encode()).digest() != keys.identity_sha256
-        ):
+        follows = keys.identity_version == self._partner.announced + 1
+        identity = self._version(keys.identity_version) if follows else None
+        if identity is None or sha256(identity.encode()).digest() != keys.identity_sha256:
             raise InvalidInput("malformed")
         if self._in_force is not None:
             self._suspend(self._in_force, identity)
@@ -301,30 +307,35 @@ class Ingest:
         """Let nothing count any more whose unrevoked signatures no longer suffice."""
         for collective in {collective for collective, _ in revocations(old, new)}:
             self._write()
-            ended = any(
+            gone = any(
                 one.id == collective and one.status is Status.REVOKED for one in new.collectives
             )
-            unrevoked = {
+            # Who is not in `new` may have joined later: a new log announces old versions again.
+            revoked = {
                 one.id
                 for one in moderators_of(new, collective)
-                if one.status is not Status.REVOKED and not ended
+                if gone or one.status is Status.REVOKED
             }
-            for report in self._tx.arrivals.standing(self._id, collective):
-                if len(unrevoked.intersection(report.signers.split(","))) < report.needed:
-                    self._tx.arrivals.change(report, standing=SUSPENDED)
+            standing = self._tx.arrivals.standing(self._id, collective)
+            lost = [
+                one for one in standing if len(set(one.signers.split(",")) - revoked) < one.needed
+            ]
+            self._tx.arrivals.suspend(self._id, lost)
 
     def _erase(self, erase: Erase) -> None:
-        found = [self._target(target) for target in erase.targets]
-        targets = [one for one in found if one is not None]
-        if len(targets) < len(found):
+        self._write()
+        targets = self._tx.arrivals.find(self._id, erase.targets)
+        if len(targets) < len(erase.targets):
             raise InvalidInput("not-yours")
-        if not all(_is_erasable(entry) for entry, _ in targets):
+        if not all(_is_erasable(entry) for entry, _ in targets.values()):
             raise InvalidInput("unsupported")
-        for entry, report in targets:
-            if report is not None and not self._may_erase(erase, report):
+        gone = []
+        for entry, report in targets.values():
+            if report is None or self._may_erase(erase, report):
+                gone.append((entry, report))
+            elif not report.erasing:
                 self._tx.arrivals.change(report, erasing=True)
-            else:
-                self._tx.arrivals.erase(entry, report)
+        self._tx.arrivals.erase(self._id, gone)
 
     def _may_erase(self, erase: Erase, report: ForeignReportRow) -> bool:
         """Tell whether a warning may go at once, or somebody here must look: many went today."""
@@ -334,7 +345,7 @@ class Ingest:
         return self._partner.erasures_today <= self._partner.erasures_a_day
 
     def _close(self, _: Close) -> None:
-        self._partner.state, self._partner.code = "closed", "log-closed"
+        self._partner.state, self._partner.code = CLOSED, "log-closed"
 
     def _identity(self) -> Identity:
         if self._in_force is None:
@@ -343,7 +354,7 @@ class Ingest:
 
     def _target(self, leaf: bytes) -> tuple[ForeignEntryRow, ForeignReportRow | None] | None:
         self._write()
-        return self._tx.arrivals.find(self._id, leaf)
+        return self._tx.arrivals.find(self._id, [leaf]).get(leaf)
 
     def _write(self) -> None:
         rows, self._rows = self._rows, _Rows()

@@ -7,6 +7,7 @@ the lock of the log's row last. Whoever is given an entry is given one that is s
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import NamedTuple
 
 from api.crypto.envelopes import entry_id, key_id, public_key, sign, verify
@@ -15,7 +16,7 @@ from api.crypto.merkle import Frontier
 from api.errors import Unavailable
 from api.services.instance import Chance, Clock, number_of
 from api.store.transaction import Transaction
-from api.trust import active_moderators, signatures_needed, standing_signers
+from api.trust import active_moderators, entry_leaf, signatures_needed, standing_signers
 from schemas.base import CATEGORIES, Category, Severity, Sharing
 from schemas.canonical import Document
 from schemas.documents import (
@@ -29,6 +30,7 @@ from schemas.documents import (
     ReportDocument,
     Signature,
 )
+from schemas.feed import FeedEntry, SignedEntry
 from schemas.reports import Warn
 from schemas.tables import EntryRow, LogRow, ReportRow
 
@@ -41,11 +43,22 @@ Seeds = Callable[[int], bytes]
 
 
 class _Item(NamedTuple):
-    """An entry to be appended; `report` and `expires` where it publishes a report."""
+    """An entry to be appended; `report` and `expires` where it publishes a report.
 
-    envelope: Envelope
+    Only one that was erased since, and is put back, has no `text`.
+    """
+
+    leaf: bytes
+    text: str | None
     report: str | None = None
     expires: str | None = None
+
+    @classmethod
+    def of(
+        cls, envelope: Envelope, report: str | None = None, expires: str | None = None
+    ) -> "_Item":
+        """Return what is kept of an envelope."""
+        return cls(_id(envelope), envelope.model_dump_json(), report, expires)
 
 
 class Log:
@@ -71,7 +84,7 @@ class Log:
             return
         # Where the log begins with this, it does so with what is published already.
         row, _ = self._current(tx, identity)
-        if not tx.log.has(row.number, _id(item.envelope)):
+        if not tx.log.has(row.number, item.leaf):
             self._append(tx, identity, row, [item])
 
     def retract(
@@ -82,7 +95,7 @@ class Log:
         if report.entry is not None and tx.log.has(number, report.entry):
             row, _ = self._current(tx, identity)
             standing = _standing(envelope, identity, report.collective)
-            self._append(tx, identity, row, [_Item(standing)])
+            self._append(tx, identity, row, [_Item.of(standing)])
 
     def erase(
         self, tx: Transaction, identity: Identity, report_id: str, reason: EraseReason
@@ -119,8 +132,26 @@ class Log:
         row, _ = self._current(tx, identity)
         fields = {} if successor is None else {"successor": successor}
         document = Close(origin=identity.origin, rid=self._rid(), issued=self._today(), **fields)
-        self._append(tx, identity, row, [_Item(self._signed(row.number, document))])
+        self._append(tx, identity, row, [_Item.of(self._signed(row.number, document))])
         tx.log.set_state(row, "closed")
+
+    def put_back(
+        self, tx: Transaction, identity: Identity, row: LogRow, entries: Iterable[FeedEntry]
+    ) -> None:
+        """Append to a locked log what partners have seen of it and it has lost."""
+        items = [
+            _Item(
+                entry_leaf(entry),
+                entry.model_dump_json(exclude={"seq"}) if isinstance(entry, SignedEntry) else None,
+            )
+            for entry in entries
+        ]
+        self._append(tx, identity, row, items)
+
+    def may_append(self, tx: Transaction, identity: Identity) -> bool:
+        """Tell whether anything may be signed: not in a closed log, nor in a restored copy."""
+        row = tx.log.current()
+        return row is None or row.number != number_of(identity.log) or row.state == "open"
 
     def _current(self, tx: Transaction, identity: Identity) -> tuple[LogRow, bool]:
         """Return the log of `identity`, locked, and whether it begins just now."""
@@ -130,9 +161,13 @@ class Log:
             if row.state != "open":
                 raise Unavailable
             return row, False
+        if row is not None:
+            # Nobody can ask for it any more, and what is withdrawn must not stay in it.
+            tx.log.forget(row.number)
         row = tx.log.begin(number)
-        for item in self._first_items(tx, identity):
-            self._append(tx, identity, row, [item])
+        items = iter(self._first_items(tx, identity))
+        while some := list(islice(items, AT_ONCE)):
+            self._append(tx, identity, row, some)
         return row, True
 
     def _first_items(self, tx: Transaction, newest: Identity) -> Iterable[_Item]:
@@ -145,10 +180,13 @@ class Log:
         for version in range(1, newest.version + 1):
             identity = newest if version == newest.version else _version(tx, version)
             yield self._keys(identity, newest.log)
-            verifiable = [report for report in waiting if _suffices(report, identity)]
-            items = (_published(tx, report, identity) for report in verifiable)
-            yield from (item for item in items if item is not None)
-            waiting = [report for report in waiting if report not in verifiable]
+            left = []
+            for report in waiting:
+                if not _suffices(report, identity):
+                    left.append(report)
+                elif (item := _published(tx, report, identity)) is not None:
+                    yield item
+            waiting = left
 
     def _keys(self, identity: Identity, log: str) -> _Item:
         document = Keys(
@@ -158,7 +196,7 @@ class Log:
             identity_sha256=sha256(identity.encode()).digest(),
             issued=self._today(),
         )
-        return _Item(self._signed(number_of(log), document))
+        return _Item.of(self._signed(number_of(log), document))
 
     def _erase(
         self, tx: Transaction, identity: Identity, row: LogRow, entries: Sequence[EntryRow],
@@ -173,7 +211,7 @@ class Log:
                 reason=reason,
                 issued=self._today(),
             )
-            self._append(tx, identity, row, [_Item(self._signed(row.number, document))])
+            self._append(tx, identity, row, [_Item.of(self._signed(row.number, document))])
             tx.log.elide(some)
 
     def _append(
@@ -184,13 +222,12 @@ class Log:
         seed, now = self._seed_of(row.number), int(self._clock().timestamp())
         entries = []
         for item in items:
-            leaf = _id(item.envelope)
-            frontier.append(leaf)
+            frontier.append(item.leaf)
             entry = EntryRow(
                 log=row.number,
                 seq=frontier.size - 1,
-                leaf=leaf,
-                envelope=item.envelope.model_dump_json(),
+                leaf=item.leaf,
+                envelope=item.text,
                 report=item.report,
                 expires=item.expires,
                 root=frontier.root,
@@ -285,7 +322,7 @@ def _published(tx: Transaction, report: ReportRow, identity: Identity) -> _Item 
     opted_in = tx.collectives.opted_in(report.collective)
     if report.warn != Warn.NETWORK or not may_leave(document.categories, opted_in):
         return None
-    return _Item(envelope, report.id, document.expires)
+    return _Item.of(envelope, report.id, document.expires)
 
 
 def _standing(envelope: Envelope, identity: Identity, collective: str) -> Envelope:

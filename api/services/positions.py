@@ -100,7 +100,9 @@ class Positions:
             if row.log != number_of(newest.log):
                 # The former log ends at the last checkpoint that we have verified.
                 row.log, row.size, row.frontier = number_of(newest.log), 0, b""
-                row.checkpoint, row.announced, row.state = None, 0, FOLLOWING
+                row.checkpoint, row.announced = None, 0
+                if row.state == CLOSED:
+                    row.state, row.code = FOLLOWING, None
 
     def refresh_from(self, origin: str, moment: int) -> None:
         """Let the identity of a partner not be asked for before `moment` (Unix seconds)."""
@@ -126,7 +128,7 @@ class Positions:
             if row.state in (WAITING, FOLLOWING):
                 row.code = failure
             slower = min(every * 2 ** min(row.failures, 16), LONGEST_BACK_OFF.total_seconds())
-            pause = max(slower if failure else every, wait or 0)
+            pause = max(every, slower if failure else 0, wait or 0)
             jitter = int.from_bytes(self._chance(2)) / 2**16 * pause / 4
             row.retry_at = int(self._clock().timestamp() + pause + jitter)
 
@@ -143,7 +145,7 @@ def id_of(row: PartnerRow) -> int:
 
 
 # A page after the other is judged by the same identity; the same object is told fastest.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def decoded(envelope: str) -> Identity:
     """Return the identity in an envelope that was stored as JSON."""
     return Identity.decode(Envelope.model_validate_json(envelope).payload)

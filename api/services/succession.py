@@ -1,6 +1,7 @@
 """The identities of a partner, from the fingerprint that was compared to the newest one (§7)."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -18,6 +19,9 @@ from api.trust import (
 from schemas.documents import Envelope, Identity
 
 LONGEST_CHAIN = 256
+CHAIN_BYTES = 16 * 1024 * 1024
+CHAIN_SECONDS = 300
+"""Of all versions together: there may be hundreds, and the other partners wait."""
 MOST_BYTES = 512 * 1024
 """Of an identity as it travels: base64 makes a payload of 256 KiB a third longer."""
 
@@ -39,12 +43,11 @@ def first_identities(
     The chain is followed from a version whose root keys have the fingerprint `root`; what came
     before is authenticated by its hashes. Raises InvalidInput `identity-refused`; PartnerFailure.
     """
-    fetch = _fetcher(remote, address)
+    fetch = _Fetch(remote, address)
     newest, envelope = fetch(None)
     if newest.origin != origin or newest.version > LONGEST_CHAIN:
         raise InvalidInput("identity-refused")
-    fetched = [(newest, envelope)]
-    fetched += [fetch(version) for version in range(newest.version - 1, 0, -1)]
+    fetched = [(newest, envelope), *fetch.all(range(newest.version - 1, 0, -1))]
     known = next(
         (at for at, (one, _) in enumerate(fetched) if root_fingerprint(one.root) == root), None
     )
@@ -63,7 +66,7 @@ def next_identities(remote: Remote, address: str, pinned: Identity, now: datetim
 
     Raises InvalidInput `identity-refused`, or PartnerFailure.
     """
-    fetch = _fetcher(remote, address)
+    fetch = _Fetch(remote, address)
     newest, envelope = fetch(None)
     if not pinned.version <= newest.version <= pinned.version + LONGEST_CHAIN:
         raise InvalidInput("identity-refused")
@@ -73,17 +76,34 @@ def next_identities(remote: Remote, address: str, pinned: Identity, now: datetim
         _check_current(pinned, now)
         return []
     between = range(pinned.version + 1, newest.version)
-    versions, identity = [*(fetch(version) for version in between), (newest, envelope)], pinned
+    versions, identity = [*fetch.all(between), (newest, envelope)], pinned
     for _, one in versions:
         identity = next_identity(identity, one)
     _check_current(identity, now)
     return versions
 
 
-def _fetcher(remote: Remote, address: str) -> Callable[[int | None], Version]:
-    def fetch(version: int | None) -> Version:
+class _Fetch:
+    """Fetches versions from an address; all together are so many bytes, and take so long."""
+
+    def __init__(self, remote: Remote, address: str) -> None:
+        self._remote, self._address = remote, address
+        self._left = CHAIN_BYTES
+        self._until = time.monotonic() + CHAIN_SECONDS
+
+    def all(self, versions: Iterable[int]) -> list[Version]:
+        """Return versions by their numbers."""
+        return [self(version) for version in versions]
+
+    def __call__(self, version: int | None) -> Version:
+        """Return a version, by default the newest; raise PartnerFailure, or InvalidInput."""
         query = "" if version is None else f"?version={version}"
-        body = remote.get(f"{address}/v1/identity{query}", most=MOST_BYTES)
+        if time.monotonic() > self._until:
+            raise PartnerFailure("unreachable")
+        body = self._remote.get(f"{self._address}/v1/identity{query}", most=MOST_BYTES)
+        self._left -= len(body)
+        if self._left < 0:
+            raise PartnerFailure("too-large")
         try:
             envelope = Envelope.model_validate_json(body)
             identity = Identity.decode(envelope.payload)
@@ -94,8 +114,6 @@ def _fetcher(remote: Remote, address: str) -> Callable[[int | None], Version]:
         if version is not None and identity.version != version:
             raise InvalidInput("identity-refused")
         return identity, envelope
-
-    return fetch
 
 
 def _check_current(identity: Identity, now: datetime) -> None:

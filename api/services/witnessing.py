@@ -71,8 +71,8 @@ class Witnessing:
 
     def _agrees(self, position: Position, seen: Checkpoint) -> bool:
         """Tell whether what was seen is the beginning of what we have; what is longer may be."""
-        if seen.size > position.frontier.size:
-            return True
+        if seen.size >= position.frontier.size:
+            return seen.size > position.frontier.size or seen.root == position.frontier.root
         then = Frontier()
         with self._store.read() as tx:
             then.extend(tx.arrivals.leaves(position.partner, position.row.log, seen.size))

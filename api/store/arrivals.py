@@ -1,9 +1,9 @@
 """Rows of what partners' logs say, as it arrives and as later entries change it."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, insert
+from sqlalchemy import ColumnElement, bindparam, insert
 from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
 
 from api.store.counting import counts, its_partner, its_policy
@@ -17,7 +17,17 @@ from schemas.tables import (
 )
 
 Row = dict[str, Any]
+Found = tuple[ForeignEntryRow, ForeignReportRow | None]
 AT_ONCE = 4_096
+
+
+class Signed(NamedTuple):
+    """Where a report stands, who signed it, and how many had to."""
+
+    log: int
+    seq: int
+    signers: str
+    needed: int
 
 
 class Arrivals:
@@ -87,10 +97,8 @@ class Arrivals:
         )
         return {bytes(leaf) for (leaf,) in found}
 
-    def find(
-        self, partner: int, leaf: bytes
-    ) -> tuple[ForeignEntryRow, ForeignReportRow | None] | None:
-        """Return a partner's entry of that id, and the report that it is, if it is one."""
+    def find(self, partner: int, leaves: Sequence[bytes]) -> dict[bytes, Found]:
+        """Return a partner's entries of those ids, each with the report that it is, if it is."""
         query = (
             select(ForeignEntryRow, ForeignReportRow)
             .join(
@@ -100,22 +108,41 @@ class Arrivals:
                 & (col(ForeignReportRow.seq) == col(ForeignEntryRow.seq)),
                 isouter=True,
             )
-            .where(ForeignEntryRow.leaf == leaf, ForeignEntryRow.partner == partner)
+            .where(col(ForeignEntryRow.leaf).in_(leaves), ForeignEntryRow.partner == partner)
             # Of one that was refused before, the one that was taken.
             .order_by(col(ForeignReportRow.seq).is_(None), col(ForeignEntryRow.seq))
-            .limit(1)
         )
-        row = self._session.exec(query).first()
-        return (row[0], row[1]) if row else None
+        found: dict[bytes, Found] = {}
+        for entry, report in self._session.exec(query):
+            found.setdefault(entry.leaf, (entry, report))
+        return found
 
-    def standing(self, partner: int, collective: str) -> list[ForeignReportRow]:
+    def standing(self, partner: int, collective: str) -> list[Signed]:
         """Return the reports of a partner's collective that nothing has taken away."""
-        query = select(ForeignReportRow).where(
+        query = select(
+            ForeignReportRow.log,
+            ForeignReportRow.seq,
+            ForeignReportRow.signers,
+            ForeignReportRow.needed,
+        ).where(
             ForeignReportRow.partner == partner,
             ForeignReportRow.collective == collective,
             ForeignReportRow.standing == "standing",
         )
-        return list(self._session.exec(query))
+        return [Signed(*row) for row in self._session.exec(query)]
+
+    def suspend(self, partner: int, reports: Sequence[Signed]) -> None:
+        """Let reports of a partner count no more; their tokens are sealed anew."""
+        if not reports:
+            return
+        places = [{"a": partner, "b": one.log, "c": one.seq} for one in reports]
+        self._session.flush()
+        connection = self._session.connection()
+        change = update(ForeignReportRow).where(*_at(ForeignReportRow)).values(standing="suspended")
+        connection.execute(change, places)
+        words = select(ForeignIdentifierRow.word).where(*_at(ForeignIdentifierRow))
+        connection.execute(insert(UnsealedRow).from_select(["word"], words), places)
+        self._session.expire_all()
 
     def change(self, report: ForeignReportRow, **values: object) -> None:
         """Set values of a report; its tokens are sealed anew."""
@@ -123,15 +150,20 @@ class Arrivals:
             setattr(report, name, value)
         self._unseal(report)
 
-    def erase(self, entry: ForeignEntryRow, report: ForeignReportRow | None) -> None:
-        """Delete what an entry said; its leaf hash stays."""
-        if report is not None:
-            self._unseal(report)
-            for table in (ForeignIdentifierRow, ForeignReportRow):
-                self._session.exec(delete(table).where(*_place(table, report)))
-            self._session.expunge(report)
-        entry.envelope, entry.outcome = None, "erased"
-        self._session.flush()
+    def erase(self, partner: int, found: Iterable[Found]) -> None:
+        """Delete what entries said, wherever they stand; their leaf hashes stay."""
+        leaves = []
+        for entry, report in found:
+            leaves.append(entry.leaf)
+            if report is not None:
+                self._unseal(report)
+                for table in (ForeignIdentifierRow, ForeignReportRow):
+                    self._session.exec(delete(table).where(*_place(table, report)))
+                self._session.expunge(report)
+        emptied = update(ForeignEntryRow).where(
+            col(ForeignEntryRow.leaf).in_(leaves), col(ForeignEntryRow.partner) == partner
+        )
+        self._session.exec(emptied.values(envelope=None, outcome="erased"))
 
     def unexplained(self, partner: int, log: int) -> int:
         """Return how many entries came elided that no erasure has named."""
@@ -190,6 +222,17 @@ class Arrivals:
         words = select(ForeignIdentifierRow.word).where(*_place(ForeignIdentifierRow, report))
         self._session.flush()
         self._session.exec(insert(UnsealedRow).from_select(["word"], words))
+
+
+def _at(
+    table: type[ForeignIdentifierRow | ForeignReportRow],
+) -> tuple[ColumnElement[bool], ...]:
+    """Choose the row of `table` at a place that is named when it is executed."""
+    return (
+        col(table.partner) == bindparam("a"),
+        col(table.log) == bindparam("b"),
+        col(table.seq) == bindparam("c"),
+    )
 
 
 def _place(

@@ -54,7 +54,9 @@ class Partners:
     def due(self, now: int) -> list[str]:
         """Return the origins that should be asked again at `now` (Unix seconds), oldest first."""
         query = select(PartnerRow.origin).where(
-            col(PartnerRow.state).in_(("waiting", "following")), col(PartnerRow.retry_at) <= now
+            # A log that is closed may have a successor.
+            col(PartnerRow.state).in_(("waiting", "following", "closed")),
+            col(PartnerRow.retry_at) <= now,
         )
         return list(self._session.exec(query.order_by(col(PartnerRow.retry_at))))
 

@@ -90,10 +90,11 @@ def check_current(identity: Identity, now: datetime) -> None:
     `identity-refused` if it is to last more than 400 days.
     """
     issued, expires = as_time(identity.issued), as_time(identity.expires)
-    if not issued < expires <= issued + LIFETIME:
-        raise InvalidInput("identity-refused")
+    # First: behind the end of the calendar there is nothing to compare with.
     if issued > now + CLOCK_SKEW:
         raise InvalidInput("clock-skew")
+    if not issued < expires <= issued + LIFETIME:
+        raise InvalidInput("identity-refused")
     if expires <= now:
         raise InvalidInput("identity-expired")
 
