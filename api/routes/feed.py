@@ -39,6 +39,13 @@ def witness(feed: TheFeed, _: ThePartner, log: Annotated[LogId, Query()]) -> Env
     return feed.witness(log)
 
 
+@router.get("/feed/v1/returns/identity")
+def returned_identity(
+    feed: TheFeed, partner: ThePartner, version: Annotated[int, Query(ge=1, le=2**31 - 1)]
+) -> Envelope:
+    return feed.returned_identity(partner, version)
+
+
 @router.get("/feed/v1/returns", response_model=Page)
 def returns(
     feed: TheFeed, partner: ThePartner, first: From, limit: Limit = MOST_ENTRIES

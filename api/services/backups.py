@@ -51,7 +51,11 @@ def read_rows(store: Store, file: BinaryIO, ring: Keyring) -> int:
     with store.begin() as tx:
         if not tx.backup.is_empty():
             raise Conflict
-        return tx.backup.load(line.decode("ascii") for line in islice(file, 1, 1 + count))
+        rows = tx.backup.load(line.decode("ascii") for line in islice(file, 1, 1 + count))
+        if tx.partners.count():
+            # They may have seen more of our log than this copy knows.
+            tx.log.suspect()
+        return rows
 
 
 def lock_keys(ring: Keyring, passphrase: str, chance: Chance) -> bytes:

@@ -134,6 +134,15 @@ class Feed:
                 return _page(log, first, rows, partner.checkpoint)
         raise RefusedFeed("unknown-log")
 
+    def returned_identity(self, visitor: Visitor, version: int) -> Envelope:
+        """Return a version of the visitor's own identity, as it came; raise RefusedFeed."""
+        with self._store.read() as tx:
+            for partner in visitor.partners:
+                kept = tx.partners.identity(partner, version)
+                if kept is not None:
+                    return Envelope.model_validate_json(kept.envelope)
+        raise RefusedFeed("unknown-log")
+
     def _once(self, claim: Claim, now: int) -> None:
         digest = sha256(f"{claim.keyid} {claim.nonce}".encode()).digest()
         with self._store.begin() as tx:

@@ -8,6 +8,22 @@ from schemas.documents import Collective, Identity, Moderator, Status
 PENDING = "pending"
 
 
+def adopt_roster(tx: Transaction, identity: Identity) -> None:
+    """Bring collectives and moderators to where a signed identity says that they are."""
+    known = {one.id: one for one in tx.collectives.moderators()}
+    for collective in identity.collectives:
+        status = tx.collectives.status(collective.id)
+        if status is None:
+            tx.collectives.add(collective.id)
+            status = Status.ACTIVE
+        tx.collectives.set_status(collective.id, status, collective.status)
+        for one in collective.moderators:
+            if one.id not in known:
+                tx.collectives.add_moderator(one.id, collective.id, one.sign, one.box)
+            before = known[one.id].status if one.id in known else PENDING
+            tx.collectives.set_moderator_status(one.id, before, one.status)
+
+
 def newcomers(pinned: Identity, draft: Identity) -> list[tuple[str, Moderator]]:
     """Return the moderators, with their collective, whom `draft` announces for the first time.
 

@@ -67,7 +67,9 @@ class Timekeeper:
         with self._store.begin() as tx:
             if not self._take_lease(tx, now):
                 return None
-            due = [report.id for report in tx.reports.due(int(now.timestamp()))]
+            signing = self._log.may_append(tx, self._instance.refresh(tx))
+            moment = int(now.timestamp())
+            due = [report.id for report in tx.reports.due(moment)] if signing else []
             expired = [report.id for report in tx.reports.expired(f"{now:%Y-%m-%d}")]
             self._forget(tx, now)
         published = sum(_tried(self._publish, report_id, now) for report_id in due)

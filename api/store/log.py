@@ -79,6 +79,16 @@ class Log:
             entry.envelope = entry.report = entry.expires = None
         self._session.flush()
 
+    def elide_leaves(self, leaves: Sequence[bytes]) -> None:
+        """Delete what the entries of these ids said."""
+        rows = self._session.exec(select(EntryRow).where(col(EntryRow.leaf).in_(leaves)))
+        self.elide(list(rows))
+
+    def set_report(self, leaf: bytes, report: str, expires: str) -> None:
+        """Say which report an entry publishes, and until when."""
+        one = update(EntryRow).where(col(EntryRow.leaf) == leaf)
+        self._session.exec(one.values(report=report, expires=expires))
+
     def elided(self, log: int) -> int:
         """Return how many entries are erased."""
         query = select(func.count()).where(EntryRow.log == log, col(EntryRow.envelope).is_(None))

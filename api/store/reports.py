@@ -30,6 +30,11 @@ class Reports:
         query = select(ReportRow).where(ReportRow.id == report_id).with_for_update()
         return self._session.exec(query.execution_options(populate_existing=True)).first()
 
+    def of_entry(self, entry: bytes) -> ReportRow | None:
+        """Return the report that was signed as `entry`, locked until the transaction ends."""
+        query = select(ReportRow).where(ReportRow.entry == entry).with_for_update()
+        return self._session.exec(query.execution_options(populate_existing=True)).first()
+
     def lock(self, report_ids: Iterable[str]) -> None:
         """Lock several reports in one order for all, so that no two callers wait for each other."""
         query = select(ReportRow.seq).where(col(ReportRow.id).in_(list(report_ids)))

@@ -33,7 +33,7 @@ from api.trust.moderators import (
     standing_signers,
     unrevoked_signers,
 )
-from api.trust.pages import OpenedPage, open_page
+from api.trust.pages import OpenedPage, entry_leaf, open_page
 
 __all__ = [
     "CLOCK_SKEW",
@@ -45,6 +45,7 @@ __all__ = [
     "active_moderators",
     "check_current",
     "check_head",
+    "entry_leaf",
     "follow_chain",
     "latest_expiry",
     "moderators_of",

@@ -43,7 +43,7 @@ def open_page(page: Page, identity: Identity, frontier: Frontier) -> OpenedPage:
     signed = (entry for entry in entries if isinstance(entry, SignedEntry))
     if any(len(entry.payload) > PAYLOAD_LIMIT for entry in signed):
         raise InvalidInput("entry-too-large")
-    leaves = [_leaf(entry) for entry in entries]
+    leaves = [entry_leaf(entry) for entry in entries]
     after = frontier.copy()
     after.extend(leaves)
     if after.root != checkpoint.root:
@@ -51,7 +51,8 @@ def open_page(page: Page, identity: Identity, frontier: Frontier) -> OpenedPage:
     return OpenedPage(entries, leaves, after, checkpoint)
 
 
-def _leaf(entry: FeedEntry) -> bytes:
+def entry_leaf(entry: FeedEntry) -> bytes:
+    """Return the leaf hash of an entry as it was served."""
     if isinstance(entry, SignedEntry):
         return entry_id(entry.payload_type, entry.payload)
     return entry.leaf
