@@ -1,7 +1,7 @@
 /**
  * The moderator's desk, fetched only when it is used. `session.desk` is `{keys, client, random, items,
- * opened, timer, until}` while her keys are unlocked, and null else: `items` are the reports listed
- * last, `opened` those whose account she has read since, both by id.
+ * opened, held, timer, until}` while her keys are unlocked, and null else: `items` are the reports listed
+ * last, `opened` those whose account she has read since, both by id; `held` partners' reports by entry.
  */
 import { fail } from "../client/failures.js";
 import { display } from "../client/identifiers.js";
@@ -11,6 +11,7 @@ import { keyWords } from "../client/crypto/words.js";
 import * as access from "../client/moderating/access.js";
 import * as desks from "../client/moderating/desk.js";
 import * as docket from "../client/moderating/docket.js";
+import { decideHeld, held } from "../client/moderating/held.js";
 import { all, listed, rowOf } from "../client/moderating/rows.js";
 import { canonicalised, methods as member } from "./member.js";
 
@@ -80,6 +81,18 @@ export const methods = {
     const [found] = canonicalised([identifier]);
     return show(desk, await all(docket.find(desk.client, found)));
   }),
+
+  /** `{rows, more}`: what is held of partners' reports, the first hundred. */
+  "desk.held": atDesk(async (desk) => {
+    const { items, more } = await held(desk.client);
+    desk.held = new Map(items.map((item) => [item.entry, item]));
+    return { rows: items.map(heldRow), more };
+  }),
+
+  /** Accepts or refuses one of them. */
+  "desk.decideHeld": atDesk((desk, { entry, accept }) =>
+    decideHeld(desk.client, desk.held.get(entry) ?? fail("not-found"), accept),
+  ),
 
   /** A report with its account, after all was compared. */
   "desk.open": atDesk(async (desk, { id }, { progress }) => {
@@ -155,7 +168,8 @@ async function unlocked({ keys, profile }, context) {
   const { session, environment } = context;
   lock(session);
   const { client, place } = await access.connect({ keys, profile }, context);
-  const desk = { keys, client, random: environment.random, items: new Map(), opened: new Map() };
+  const { random } = environment;
+  const desk = { keys, client, random, items: new Map(), opened: new Map(), held: new Map() };
   session.client = client;
   session.desk = desk;
   stay(desk, context);
@@ -179,6 +193,13 @@ const who = ({ kid, words }) => ({ kid, words });
 function show(desk, items) {
   for (const item of items) desk.items.set(item.id, item);
   return items.map((item) => rowOf(item, desk.keys.kid));
+}
+
+// Without its tokens, which say nothing to a person.
+function heldRow(item) {
+  const row = { ...item };
+  delete row.identifiers;
+  return row;
 }
 
 const itemOf = ({ items, opened }, id) =>

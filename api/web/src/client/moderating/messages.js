@@ -5,7 +5,7 @@
 import { decodeBase64 } from "../bytes.js";
 import { readEnvelope } from "../crypto/envelopes.js";
 import { fail } from "../failures.js";
-import { bytes32, distinct, month, ordinal, read, RID } from "../strict.js";
+import { bytes32, count, day, distinct, host, ID, month, ordinal, read, RID } from "../strict.js";
 
 const PADDING = 4096;
 const TAG = 16;
@@ -97,6 +97,21 @@ const PLAINTEXT = { request: REQUEST, canonical: [text, 1, 4], account: ACCOUNT 
 const NO_ACCOUNT = { text: "", flags: [], actor: "unknown", area: null };
 
 const PAGE = { items: [ITEM, 0, Infinity], "next?": text };
+const HELD_ITEM = {
+  entry: /^[0-9a-f]{64}$/,
+  kind: /^(report|erasure)$/,
+  why: /^(policy|quota)$/,
+  origin: host,
+  collective: ID,
+  issued: day,
+  expires: day,
+  categories: [CATEGORY, 1, 4],
+  severity: SEVERITY,
+  month,
+  identifiers: [IDENTIFIER, 1, 4],
+  known: count,
+};
+const HELD = { items: [HELD_ITEM, 0, 100], "next?": text };
 const APPROVAL = { status: STATUS, approvals: integer, needed: integer };
 const INVITATIONS = { invitations: [{ id: RID, code: text }, 0, Infinity] };
 
@@ -111,7 +126,7 @@ const answer = (shape) => (json) => {
 /** The names of what a report says outside its sealed part, in the order they are compared. */
 export const REPORT_FIELDS = Object.keys(REQUEST);
 
-/** `{items, next?}` of a page of the queue. Throws Failure `no-instance`, as the next three do. */
+/** `{items, next?}` of a page of the queue. Throws Failure `no-instance`, as the next five do. */
 export const readPage = answer(PAGE);
 
 /** `{status, approvals, needed}`: what a decision with a signature led to. */
@@ -119,6 +134,12 @@ export const readApproval = answer(APPROVAL);
 
 /** `{status}`: what another decision led to. */
 export const readStatus = answer({ status: STATUS });
+
+/** `{items, next?}` of what is held. */
+export const readHeld = answer(HELD);
+
+/** `{decision}`: "accepted" or "refused". */
+export const readHeldAnswer = answer({ decision: /^(accepted|refused)$/ });
 
 /** `{invitations: [{id, code}]}`. */
 export const readInvitations = answer(INVITATIONS);

@@ -24,7 +24,7 @@ export function listen(press) {
 function meant({ key, code }, target) {
   if (key === "Escape") return key;
   if (key === "ArrowDown" || key === "ArrowUp") {
-    return target.closest?.(".queue") && (key === "ArrowDown" ? "j" : "k");
+    return target.closest?.(".queue, .held") && (key === "ArrowDown" ? "j" : "k");
   }
   if (!on) return null;
   if (key === "?" || key === "؟") return "?";

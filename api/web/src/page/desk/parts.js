@@ -74,6 +74,14 @@ export async function attempt(node, doing, work, blamed = {}) {
   }
 }
 
+/** Facts, each `[name, text]`. */
+export const table = (pairs) =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text))),
+  );
+
 /** A submit button. */
 export const submit = (label) => h("button", { type: "submit", class: "main" }, label);
 

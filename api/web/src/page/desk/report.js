@@ -5,7 +5,7 @@ import { explain } from "../wording.js";
 import { colleagues } from "./colleagues.js";
 import { correcting } from "./correcting.js";
 import { isOpen, isRecord } from "./docket.js";
-import { categories, exact, month, piece, printable, severity, short } from "./parts.js";
+import { categories, exact, month, piece, printable, severity, short, table } from "./parts.js";
 
 /**
  * An open report. `pane` is `{row, report, known, compared, …}`, `decisions` the node in which one
@@ -87,13 +87,6 @@ function facts(row, { account }) {
     pairs.filter(([, text]) => text).map(([name, text]) => [t(`desk.fact.${name}`), text]),
   );
 }
-
-const table = (pairs) =>
-  h(
-    "dl",
-    { class: "facts" },
-    pairs.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text))),
-  );
 
 const list = (texts) => new Intl.ListFormat(language(), { type: "unit" }).format(texts);
 

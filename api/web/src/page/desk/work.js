@@ -5,6 +5,7 @@ import { t } from "../strings.js";
 import { explain } from "../wording.js";
 import { beside, nextOf, waits } from "./docket.js";
 import { find, finding } from "./finding.js";
+import { heldView, loadHeld, unknown, waiting } from "./held.js";
 import { invitations } from "./invitations.js";
 import { help } from "./keyboard.js";
 import { keyring } from "./keyring.js";
@@ -14,7 +15,7 @@ import { queueList } from "./queue.js";
 import { failedView, summary } from "./report.js";
 import { ask, lock, repaint, respeak as retell, show } from "./stage.js";
 
-const TABS = ["queue", "find", "invite", "keys"];
+const TABS = ["queue", "held", "find", "invite", "keys"];
 const STATUSES = ["approved", "published", "disputed"];
 const DECIDING = "acrmdtl";
 
@@ -24,6 +25,7 @@ const fresh = () => ({
   status: "", // of the queue; empty: whatever waits for a decision
   rows: null, // of the queue, once they have come
   search: { people: nobody(), region: "", shown: null, rows: [] },
+  held: unknown(), // what waits of partners' reports
   at: { queue: 0, find: 0 },
   note: "", // what happened last
   failure: null, // why there is no queue
@@ -34,6 +36,8 @@ let work = fresh();
 let pane = null;
 let list = null;
 let desk = null;
+let pressHeld = () => false;
+const heldPlace = h("p", null);
 
 /** Shows the desk of whoever has unlocked it; `rows` is her queue, if it is known already. */
 export async function enter(rows = null) {
@@ -76,6 +80,7 @@ export function respeak() {
 export function press(key) {
   if (!desk) return false;
   if (key === "?") help();
+  else if (work.tab === "held") return pressHeld(key);
   else if (!["queue", "find"].includes(work.tab)) return false;
   else if (pane.press(key)) return true;
   else if (!rows().length) return false;
@@ -125,6 +130,7 @@ function go(tab) {
   work.tab = tab;
   work.note = "";
   show(view);
+  if (tab === "held" && !work.held.rows?.some((row) => !row.done)) lookAtHeld();
 }
 
 function drawSide() {
@@ -133,8 +139,38 @@ function drawSide() {
   const side = desk.firstChild;
   if (tab === "invite") replace(side, invitations(work));
   else if (tab === "keys") replace(side, keyring());
+  else if (tab === "held") replace(side, heldList(), note());
   else if (tab === "find") replace(side, finding(search, repaint), listed(), note());
-  else replace(side, filter(), work.failure ? failed() : listed(), note());
+  else replace(side, filter(), heldPlace, work.failure ? failed() : listed(), note());
+  if (tab === "queue") drawHeldLink();
+}
+
+/** From the queue to what is held of partners' reports, where anything is. */
+function drawHeldLink() {
+  const n = waiting(work.held);
+  const text = t("desk.held.count", { n }) + (work.held.more ? " (+)" : "");
+  heldPlace.hidden = n === 0;
+  replace(
+    heldPlace,
+    button(text, () => go("held"), { class: "link" }),
+  );
+}
+
+function heldList() {
+  const { nodes, press } = heldView(work.held, { say, reload: lookAtHeld });
+  pressHeld = press;
+  return nodes;
+}
+
+async function lookAtHeld() {
+  const mine = work;
+  work.held.rows = null;
+  if (work.tab === "held") drawSide();
+  await loadHeld(mine.held);
+  if (mine !== work) return;
+  // The queue itself stays as it is: somebody may be reading there.
+  if (work.tab === "queue") drawHeldLink();
+  else if (work.tab === "held") drawSide();
 }
 
 const note = () => h("p", { class: "did" }, work.note);
@@ -183,6 +219,7 @@ async function load(rows) {
   say(t("desk.count", { n: rows.length, waiting: rows.filter(waits).length }));
   drawSide();
   list.move(0);
+  lookAtHeld();
 }
 
 function fail(failure) {
