@@ -97,6 +97,11 @@ class Healing:
             self._put(tx, frontier, tail)
         return len(tail.entries)
 
+    def close(self) -> None:
+        """End our log in good order; raise Unavailable where it must not be signed."""
+        with self._store.begin() as tx:
+            self._log.close(tx, self._instance.refresh(tx), None)
+
     def identities(self) -> int:
         """Take back the versions of our identity that partners have and we lost; return how many.
 

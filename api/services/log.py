@@ -128,7 +128,7 @@ class Log:
         return True
 
     def close(self, tx: Transaction, identity: Identity, successor: str | None) -> None:
-        """End the log with an entry that says so, and where it goes on."""
+        """End the log with an entry that says so, and where it goes on; raise Unavailable."""
         row, _ = self._current(tx, identity)
         fields = {} if successor is None else {"successor": successor}
         document = Close(origin=identity.origin, rid=self._rid(), issued=self._today(), **fields)
@@ -149,16 +149,16 @@ class Log:
         self._append(tx, identity, row, items)
 
     def may_append(self, tx: Transaction, identity: Identity) -> bool:
-        """Tell whether anything may be signed: not in a closed log, nor in a restored copy."""
+        """Tell whether anything may be signed: not in a restored copy that nobody vouched for."""
         row = tx.log.current()
-        return row is None or row.number != number_of(identity.log) or row.state == "open"
+        return row is None or row.number != number_of(identity.log) or row.state != "unverified"
 
     def _current(self, tx: Transaction, identity: Identity) -> tuple[LogRow, bool]:
         """Return the log of `identity`, locked, and whether it begins just now."""
         number = number_of(identity.log)
         row = tx.log.current(lock=True)
         if row is not None and row.number == number:
-            if row.state != "open":
+            if row.state == "unverified":
                 raise Unavailable
             return row, False
         if row is not None:
@@ -217,7 +217,12 @@ class Log:
     def _append(
         self, tx: Transaction, identity: Identity, row: LogRow, items: Iterable[_Item]
     ) -> None:
-        """Write entries, leaves, frontier and checkpoints, all in the caller's transaction."""
+        """Write entries, leaves, frontier and checkpoints, all in the caller's transaction.
+
+        What happens after a log was closed, its partners are not told.
+        """
+        if row.state == "closed":
+            return
         frontier = Frontier(row.size, row.frontier)
         seed, now = self._seed_of(row.number), int(self._clock().timestamp())
         entries = []
