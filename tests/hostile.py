@@ -195,6 +195,37 @@ class Peer:
             Envelope.around(identity, [signature(one, identity) for one in seeds])
         )
 
+    def put_raw(self, change: Callable[[dict[str, Any]], None]) -> Envelope:
+        """Sign a next version that no honest hand could write; return what announces it."""
+        members = json.loads(self.draft().encode())
+        change(members)
+        payload = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+        seed, kind = self.root_seed(), Identity.payload_type
+        one = Signature(keyid=key_id(public_key(seed)), sig=sign(seed, kind, payload))
+        self.identities.append(Envelope(payload=payload, payloadType=kind, signatures=(one,)))
+        digest = hashlib.sha256(payload).digest()
+        return self.keys(identity_version=members["version"], identity_sha256=digest)
+
+    def forget(self) -> None:
+        """Take back the newest version, and what the log says of it."""
+        self.identities.pop()
+        self.entries.pop()
+        self.newest = Identity.decode(self.identities[-1].payload)
+
+    def succeed(self, **changes: Any) -> None:
+        """Go on with the next log, under a key of its own, from its first entry."""
+        before, log = list(self.identities), f"{self.origin}:{self.number + 1}"
+        key = public_key(seed_of(f"{log} log"))
+        self.issue(**{"log": log, "log_key": key} | changes)
+        self.number += 1
+        self.entries = [self.keys_of(one) for one in (*before, self.identities[-1])]
+
+    def keys_of(self, version: Envelope) -> Envelope:
+        """What announces a version of the identity."""
+        number = Identity.decode(version.payload).version
+        digest = hashlib.sha256(version.payload).digest()
+        return self.keys(identity_version=number, identity_sha256=digest)
+
     def with_status(self, status: Status, *moderators: str) -> tuple[Collective, ...]:
         """The collectives, when these moderators have another status."""
         return self.collectives(
