@@ -319,6 +319,8 @@ class Following:
         identity = self._instance.refresh(tx)
 
         def convert(token: bytes, epoch: int) -> bytes:
+            if epoch == identity.epoch:
+                return token
             try:
                 return self._instance.convert(token, epoch, identity.epoch)
             except KeyFileError:
