@@ -481,8 +481,14 @@ class ConvertedRow(Table, table=True):
     """What a token becomes in the next epoch, computed ahead of the change."""
 
     __tablename__ = "converted"
+    # In the order of their words, as they are read: a million in any other would be slow.
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
+    word: int = Field(
+        primary_key=True, sa_type=BigInteger, repr=False,
+        sa_column_kwargs={"autoincrement": False},
+    )  # fmt: skip
     token: bytes = Field(primary_key=True, sa_type=LargeBinary(32), repr=False)
     epoch: int
-    becomes: bytes = Field(sa_type=LargeBinary(32), repr=False)
-    word: int = Field(sa_type=BigInteger, repr=False)
+    next_word: int = Field(sa_type=BigInteger, repr=False)
+    next_token: bytes = Field(sa_type=LargeBinary(32), repr=False)

@@ -16,11 +16,13 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "converted",
+        sa.Column("word", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("token", sa.LargeBinary(length=32), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("becomes", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("word", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("token", name=op.f("pk_converted")),
+        sa.Column("next_word", sa.BigInteger(), nullable=False),
+        sa.Column("next_token", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("word", "token", name=op.f("pk_converted")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "log",

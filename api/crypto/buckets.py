@@ -10,6 +10,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from nacl.exceptions import CryptoError
@@ -225,6 +226,8 @@ def _check_bits(bits: int) -> None:
         raise InvalidInput("bucket-bits")
 
 
+# A list has a million tokens and a handful of labels.
+@lru_cache(maxsize=64)
 def _label(name: bytes, network: str, epoch: int) -> bytes:
     return b"\0".join((b"parasol/v1", name, network.encode(), epoch.to_bytes(4)))
 

@@ -1,20 +1,29 @@
 """Rows of tokens on their way into the next epoch (PROTOCOL.md §9)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-from sqlalchemy import insert
-from sqlmodel import Session, col, delete, exists, func, or_, select, text, union, update
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, and_, col, delete, exists, func, select, text, union, update
 
 from schemas.tables import ConvertedRow, ForeignIdentifierRow, IdentifierRow, ReportRow
 
-TABLES = (IdentifierRow, ForeignIdentifierRow)
+Table: TypeAlias = type[IdentifierRow] | type[ForeignIdentifierRow]
+TABLES: tuple[Table, ...] = (IdentifierRow, ForeignIdentifierRow)
 """All that hold tokens."""
+CACHE_KIB = 512 * 1024
+"""What SQLite may use of memory for the change of a million tokens."""
 LOCKED = "report, identifier, foreign_report, foreign_identifier"
 """Parents before children, as everybody else reaches them."""
 
-Place = tuple[int, bytes]
-"""A word and a token: the order in which tokens are converted, since words are indexed."""
-BEGINNING: Place = (-1, b"")
+
+COLUMNS = ("word", "token", "epoch", "next_word", "next_token")
+_INTO = f"INSERT INTO converted ({', '.join(COLUMNS)}) "
+ONE_BY_ONE = f"{_INTO}VALUES (?, ?, ?, ?, ?)"
+AS_ARRAYS = f"{_INTO}SELECT * FROM unnest(:word, :token, :epoch, :next_word, :next_token)"  # noqa: S608  (our own names)
+
+Converted: TypeAlias = tuple[int, bytes, int, int, bytes]
+"""A word and a token, the next epoch, and what they become in it."""
 
 
 class Conversion:
@@ -37,29 +46,31 @@ class Conversion:
         """Return one that is converted."""
         return self._session.exec(select(ConvertedRow).limit(1)).first()
 
-    def missing(
-        self, table: type[IdentifierRow | ForeignIdentifierRow], after: Place, limit: int
-    ) -> list[Place]:
-        """Return tokens of a table that are not converted, in their order."""
-        word, token = after
-        query = (
-            select(table.word, table.token)
-            .where(
-                # The first alone would do for a few: it lets the index be used.
-                col(table.word) >= word,
-                or_(col(table.word) > word, col(table.token) > token),
-                ~exists().where(col(ConvertedRow.token) == col(table.token)),
-            )
-            .distinct()
-            .order_by(col(table.word), col(table.token))
-            .limit(limit)
-        )
-        return [(found, one) for found, one in self._session.exec(query)]
+    def missing(self, table: Table, after: int, limit: int) -> dict[bytes, int]:
+        """Return tokens of a table that are not converted, with their words, in that order.
 
-    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
+        Only those of words above `after`, and about `limit`: all of each word, since two tokens
+        can have one.
+        """
+        query = select(table.token, table.word).where(~exists().where(_is_of(table)))
+        page = query.where(col(table.word) > after).order_by(col(table.word)).limit(limit)
+        found = dict(self._session.exec(page).all())
+        if found:
+            last = max(found.values())
+            found |= dict(self._session.exec(query.where(col(table.word) == last).distinct()).all())
+        return found
+
+    def add(self, rows: Sequence[Converted]) -> None:
         """Keep what tokens become; raise IntegrityError for one that is converted already."""
-        if rows:
-            self._session.connection().execute(insert(ConvertedRow), list(rows))
+        connection = self._session.connection()
+        # By the drivers' fastest ways, since there can be a million rows.
+        if connection.dialect.name == "postgresql":
+            columns = zip(
+                COLUMNS, (list(column) for column in zip(*rows, strict=True)), strict=True
+            )
+            connection.execute(text(AS_ARRAYS), dict(columns))
+        else:
+            connection.exec_driver_sql(ONE_BY_ONE, list(rows))
 
     def clear(self) -> None:
         """Forget what tokens become."""
@@ -68,14 +79,18 @@ class Conversion:
     def lock(self) -> None:
         """Let nobody else write reports or tokens until the transaction ends."""
         connection = self._session.connection()
-        if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        if connection.dialect.name == "postgresql":
             connection.execute(text(f"LOCK TABLE {LOCKED} IN EXCLUSIVE MODE"))
+        else:
+            # One writer there is anyway, but its pages should not go to the disk one by one.
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     def swap(self, epoch: int) -> None:
         """Exchange every token for what it becomes in `epoch`."""
         for table in TABLES:
-            change = update(table).where(col(table.token) == col(ConvertedRow.token))
-            self._session.exec(change.values(token=ConvertedRow.becomes, word=ConvertedRow.word))
+            change = update(table).where(_is_of(table))
+            values = change.values(token=ConvertedRow.next_token, word=ConvertedRow.next_word)
+            self._session.exec(values)
         self._session.exec(update(ReportRow).values(epoch=epoch))
 
     def half_approved(self) -> Iterable[ReportRow]:
@@ -84,3 +99,10 @@ class Conversion:
             ReportRow.status == "in_review", col(ReportRow.envelope).is_not(None)
         )
         return list(self._session.exec(query.order_by(col(ReportRow.seq))))
+
+
+def _is_of(table: Table) -> ColumnElement[bool]:
+    """Join a token to what it becomes."""
+    return and_(
+        col(ConvertedRow.word) == col(table.word), col(ConvertedRow.token) == col(table.token)
+    )

@@ -1,0 +1,173 @@
+"""From one network key to the next: every token converted, then everything changed at one stroke.
+
+No identifier is needed for it: k' = delta · k makes of each token what its identifier would give
+under k' (PROTOCOL.md §9). Whoever is not given delta is shut out.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from api.crypto.buckets import bucket_word
+from api.crypto.failures import InvalidInput
+from api.crypto.ristretto import Element, Scalar, element, multiply, scalar, scalar_from_uniform
+from api.errors import Conflict
+from api.keyring import KeyFileError, Keyring, add_key
+from api.services.drafts import Changes
+from api.services.identities import Identities, current_identity
+from api.services.instance import Chance, Clock
+from api.services.sealing import Sealer
+from api.services.transitions import note
+from api.store.conversion import TABLES, Converted, Table
+from api.store.engine import Store
+from api.store.transaction import Transaction
+from schemas.documents import Envelope, Identity
+from schemas.reports import Status
+from schemas.tables import ConvertedRow
+
+AT_ONCE = 1_000
+"""Tokens a transaction: what a stop loses, and how long a writer may have to wait."""
+BEGINNING = -1
+"""Below all words."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is told how many tokens of about how many are converted."""
+
+
+class Rotation:
+    """Each step may be stopped, and begun again: what is done stays done."""
+
+    def __init__(
+        self, store: Store, identities: Identities, sealer: Sealer, keys: Path, clock: Clock,
+        chance: Chance,
+    ) -> None:  # fmt: skip
+        """Keep what is chosen among the key files in the folder `keys`."""
+        self._store = store
+        self._identities = identities
+        self._sealer = sealer
+        self._keys = keys
+        self._clock = clock
+        self._chance = chance
+
+    def choose(self, given: Scalar | None = None) -> Scalar:
+        """Return the delta from the epoch in force: the one that is here, `given`, or a new one.
+
+        Raises KeyFileError where another one than `given` is here.
+        """
+        epoch = self._identities.current().epoch
+        held = Keyring.load(self._keys).later.get(f"delta-{epoch}")
+        if held is None:
+            delta = given or scalar_from_uniform(self._chance(64))
+            add_key(self._keys, f"delta-{epoch}", delta)
+            return delta
+        if given not in (None, held):
+            raise KeyFileError(
+                f"{self._keys / f'delta-{epoch}.key'} is of another rotation that was begun here: "
+                "move it away to go over to this one"
+            )
+        return scalar(held)
+
+    def convert(self, delta: Scalar, progress: Progress) -> None:
+        """Compute what every stored token becomes; what is computed already is kept.
+
+        Raises Conflict where somebody else does the same.
+        """
+        with self._store.begin() as tx:
+            identity = current_identity(tx)
+            known = tx.conversion.sample()
+            if known is not None and not _is_of(known, identity, delta):
+                tx.conversion.clear()
+        with self._store.read() as tx:
+            total, done = tx.conversion.total(), tx.conversion.done()
+        progress(done, total)
+        work = partial(_converted, identity=identity, delta=delta)
+        for table in TABLES:
+            for rows in _ahead(self._pages(table), work):
+                with self._store.begin() as tx:
+                    tx.conversion.add(rows)
+                done += len(rows)
+                progress(done, total)
+
+    def draft(self, delta: Scalar) -> Identity:
+        """Return the identity that announces the next epoch."""
+        key = element(self._identities.current().public_key)
+        return self._identities.draft(Changes(network_key=multiply(delta, key)))
+
+    def switch(self, envelope: Envelope, delta: Scalar) -> Identity:
+        """Go over to the next epoch with all that is stored, or do nothing.
+
+        What came since `convert` is converted here. What was approved stays, in its epoch; what
+        lacks a signature has to be signed anew. Raises what `Identities.accept` does.
+        """
+        with self._store.begin() as tx:
+            tx.collectives.hold_identity(alone=True)
+            tx.conversion.lock()
+            pinned = current_identity(tx)
+            for table in TABLES:
+                after = BEGINNING
+                while words := tx.conversion.missing(table, after, AT_ONCE):
+                    tx.conversion.add(_converted(words, pinned, delta))
+                    after = max(words.values())
+            tx.conversion.swap(pinned.epoch + 1)
+            self._restart_approvals(tx)
+            identity = self._identities.put_in_force(tx, pinned, envelope)
+            if identity.epoch != pinned.epoch + 1:
+                raise InvalidInput("identity-refused")
+            self._sealer.seal_anew(tx, identity, self._clock())
+            tx.conversion.clear()
+        self._store.tidy()
+        return identity
+
+    def _pages(self, table: Table) -> Iterator[Mapping[bytes, int]]:
+        """Yield the tokens of a table that are not converted."""
+        after = BEGINNING
+        while True:
+            with self._store.read() as tx:
+                page = tx.conversion.missing(table, after, AT_ONCE)
+            if not page:
+                return
+            yield page
+            after = max(page.values())
+
+    def _restart_approvals(self, tx: Transaction) -> None:
+        for report in tx.conversion.half_approved():
+            note(tx, self._clock(), report, "operator", Status.IN_REVIEW, "key changed")
+            if not tx.reports.change(report, (Status.IN_REVIEW,), envelope=None, entry=None):
+                raise Conflict
+
+
+def _is_of(known: ConvertedRow, identity: Identity, delta: Scalar) -> bool:
+    """Tell whether what is converted leads from the epoch in force, and by this delta."""
+    becomes = multiply(delta, element(known.token))
+    return (known.epoch, known.next_token) == (identity.epoch + 1, becomes)
+
+
+def _converted(words: Mapping[bytes, int], identity: Identity, delta: Scalar) -> list[Converted]:
+    network, epoch = identity.network, identity.epoch + 1
+    found = ((word, token, multiply(delta, Element(token))) for token, word in words.items())
+    return [
+        (word, token, epoch, bucket_word(becomes, network, epoch), becomes)
+        for word, token, becomes in found
+    ]
+
+
+def _ahead(
+    pages: Iterable[Mapping[bytes, int]], work: Callable[[Mapping[bytes, int]], list[Converted]]
+) -> Iterator[list[Converted]]:
+    """Yield what `work` makes of each page, in order, while the next ones are computed.
+
+    The multiplications leave the interpreter free: there are as many at once as cores.
+    """
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[list[Converted]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="rotation") as pool:
+        for page in pages:
+            waiting.append(pool.submit(work, page))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
