@@ -379,6 +379,7 @@ class ForeignEntryRow(Table, table=True):
     """An entry of a partner's log, and what became of it. Its leaf hash is kept for ever."""
 
     __tablename__ = "foreign_entry"
+    __table_args__ = (Index("ix_foreign_entry_leaf", "leaf", "partner"),)
 
     partner: int = Field(
         primary_key=True,
@@ -389,7 +390,7 @@ class ForeignEntryRow(Table, table=True):
     seq: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
     )
-    leaf: bytes = Field(sa_type=LargeBinary(32), index=True)
+    leaf: bytes = Field(sa_type=LargeBinary(32))
     envelope: str | None = None
     outcome: str = Field(max_length=40)
     """`applied`, `elided` until an erasure explains it, `erased`, `purged`, `rejected:<code>`."""

@@ -120,7 +120,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("partner", "log", "seq", name=op.f("pk_foreign_entry")),
     )
     with op.batch_alter_table("foreign_entry", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_foreign_entry_leaf"), ["leaf"], unique=False)
+        batch_op.create_index("ix_foreign_entry_leaf", ["leaf", "partner"], unique=False)
 
     op.create_table(
         "foreign_report",
@@ -234,7 +234,7 @@ def downgrade() -> None:
 
     op.drop_table("foreign_report")
     with op.batch_alter_table("foreign_entry", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_foreign_entry_leaf"))
+        batch_op.drop_index("ix_foreign_entry_leaf")
 
     op.drop_table("foreign_entry")
     op.drop_table("evidence")

@@ -21,6 +21,8 @@ PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "secure_delete = ON",  # what is deleted must not stay readable in the file
+    "cache_size = -16384",  # 16 MiB: a follower looks up hashes all over the place
+    "wal_autocheckpoint = 4000",
 )
 
 
