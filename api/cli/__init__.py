@@ -100,12 +100,16 @@ def _worded(error: Exception) -> str:
     # Here, so that `parasol --help` need not wait for them.
     from api.client import CouldNotCheck, Refused, Unreachable, explain  # noqa: PLC0415
     from api.crypto.failures import InvalidInput  # noqa: PLC0415
-    from api.errors import Refusal  # noqa: PLC0415
+    from api.errors import PartnerFailure, Refusal  # noqa: PLC0415
     from api.keyring import KeyFileError  # noqa: PLC0415
     from api.web import PagesError  # noqa: PLC0415
 
     if isinstance(error, Refused | Unreachable | CouldNotCheck | InvalidInput | KeyFileError):
         return explain(error)
+    if isinstance(error, PartnerFailure):
+        from api.cli.reasons import why  # noqa: PLC0415
+
+        return why(error.code)
     if isinstance(error, Refusal):
         return error.title
     if isinstance(error, PagesError):
