@@ -98,6 +98,7 @@ class LazyGroup(click.Group):
 
 def _worded(error: Exception) -> str:
     # Here, so that `parasol --help` need not wait for them.
+    from api.cli.reasons import why  # noqa: PLC0415
     from api.client import CouldNotCheck, Refused, Unreachable, explain  # noqa: PLC0415
     from api.crypto.failures import InvalidInput  # noqa: PLC0415
     from api.errors import PartnerFailure, Refusal  # noqa: PLC0415
@@ -106,12 +107,8 @@ def _worded(error: Exception) -> str:
 
     if isinstance(error, Refused | Unreachable | CouldNotCheck | InvalidInput | KeyFileError):
         return explain(error)
-    if isinstance(error, PartnerFailure):
-        from api.cli.reasons import why  # noqa: PLC0415
-
-        return why(error.code)
-    if isinstance(error, Refusal):
-        return error.title
+    if isinstance(error, PartnerFailure | Refusal):
+        return why(error.code) if isinstance(error, PartnerFailure) else error.title
     if isinstance(error, PagesError):
         return str(error)
     if isinstance(error, OSError) and error.filename:
