@@ -316,6 +316,8 @@ class Following:
         return True
 
     def _terms(self, tx: Transaction) -> Terms:
+        # Held: no token of the former epoch may come after a change of the network key.
+        tx.collectives.hold_identity()
         identity = self._instance.refresh(tx)
 
         def convert(token: bytes, epoch: int) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, func, select, tuple_, update
 
-from schemas.tables import IdentifierRow, RecordedRow, ReportRow, UnsealedRow
+from schemas.tables import ConvertedRow, IdentifierRow, RecordedRow, ReportRow, UnsealedRow
 
 
 class Reports:
@@ -126,6 +126,11 @@ class Reports:
 
     def end(self, report: ReportRow) -> None:
         """Delete a report with its tokens, tags and sealed part."""
+        rows = self.identifiers(report)
+        # Another report may hold one of them too: then it is only converted once more.
+        words, tokens = [row.word for row in rows], [row.token for row in rows]
+        same = (col(ConvertedRow.word).in_(words), col(ConvertedRow.token).in_(tokens))
+        self._session.exec(delete(ConvertedRow).where(*same))
         self._session.exec(delete(IdentifierRow).where(col(IdentifierRow.report) == report.seq))
         self._session.exec(delete(ReportRow).where(col(ReportRow.seq) == report.seq))
 
