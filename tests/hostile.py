@@ -439,8 +439,10 @@ class Peer:
 
     def outcomes(self) -> list[str]:
         """What became of each entry of the log that is in use."""
-        rows = [one for one in rows_of(self.world, "foreign_entry") if one["log"] == self.number]
-        return [row["outcome"] for row in sorted(rows, key=lambda row: row["seq"])]
+        partners = {row["origin"]: row["id"] for row in rows_of(self.world, "partner")}
+        here = (partners[self.origin], self.number)
+        rows = rows_of(self.world, "foreign_entry")
+        return [row["outcome"] for row in rows if (row["partner"], row["log"]) == here]
 
     def refused(self, code: str, what: str = "") -> None:
         """Expect that the world refuses what it is given next, changes nothing, and says why."""
