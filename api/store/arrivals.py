@@ -53,11 +53,17 @@ class Arrivals:
 
     def _insert(self, table: type[SQLModel], rows: Sequence[Row]) -> None:
         """Insert as the driver does: what SQLAlchemy does to each row costs more than the row."""
-        connection = self._session.connection()
-        compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(rows[0]))
-        order = compiled.positiontup
-        given = rows if order is None else [tuple(row[name] for name in order) for row in rows]
-        connection.exec_driver_sql(compiled.string, given)
+        connection, names = self._session.connection(), tuple(rows[0])
+        columns, values = ", ".join(names), [tuple(row.values()) for row in rows]
+        if connection.dialect.name == "postgresql":
+            cursor = connection.connection.cursor()
+            with cursor.copy(f"COPY {table.__tablename__} ({columns}) FROM STDIN") as copy:
+                for row in values:
+                    copy.write_row(row)
+        else:
+            marks = ", ".join("?" * len(names))
+            statement = f"INSERT INTO {table.__tablename__} ({columns}) VALUES ({marks})"  # noqa: S608
+            connection.exec_driver_sql(statement, values)
 
     def entries(self, partner: int, log: int, first: int, limit: int) -> list[ForeignEntryRow]:
         """Return entries from the sequence number `first` on, in order."""
