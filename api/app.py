@@ -44,8 +44,11 @@ from api.services.partners import Partners
 from api.services.positions import Positions
 from api.services.queue import Queue
 from api.services.quotas import Limits, Quotas
+from api.services.renewal import Renewal
 from api.services.reports import Reports
+from api.services.rotation import Rotation
 from api.services.sealing import Sealer
+from api.services.sharing import Sharing
 from api.services.stretching import Stretching
 from api.services.timekeeping import Timekeeper
 from api.services.witnessing import Witnessing
@@ -121,6 +124,8 @@ class Parts:
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
         self.log = Log(keys.log_seed, clock, os.urandom)
         self.identities = Identities(store, clock, self.log, load)
+        self.renewal = Renewal(self.identities, settings.keys)
+        self.sharing = Sharing(store, load)
         self.feed = Feed(store, instance, clock)
         self.health = Health(store, instance, clock)
         self.inspection = Inspection(store, instance, clock)
@@ -132,6 +137,7 @@ class Parts:
             store, instance, self.log, self.quotas, self.stretching, clock, os.urandom, plain=plain
         )
         sealer = Sealer(instance, settings.bucket_limit, os.urandom)
+        self.rotation = Rotation(store, self.identities, sealer, settings.keys, clock, os.urandom)
         self.timekeeper = Timekeeper(
             store, instance, self.log, sealer, clock, secrets.token_hex(16)
         )

@@ -1,7 +1,7 @@
 """How an instance begins: anew, or from a backup. Until all is well, it has not begun."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from api.services.health import OutdatedSchema
 from api.services.identities import Identities
 from api.services.instance import Clock
 from api.services.log import Log
+from api.services.sharing import Shared
 from api.settings import Settings
 from api.store.engine import Store, open_engine
 from api.store.schema import HEAD, migrate
@@ -32,22 +33,28 @@ WRITABLE_BY_OTHERS = 0o022
 
 
 def found(
-    settings: Settings, founding: Founding, root_file: Path, clock: Clock = utc_now
+    settings: Settings,
+    founding: Founding,
+    root_file: Path,
+    clock: Clock = utc_now,
+    shared: Shared | None = None,
 ) -> Identity:
     """Make the database, the keys, and version 1 of the identity, signed by a new root key.
 
-    The root key is written to `root_file`, to be taken away. Raises Conflict where the database
-    holds an instance already, KeyFileError where there are keys, InvalidInput `weak-cost` or
-    `invalid-address`, ValidationError for what no identity may hold; nothing is changed then.
+    The network is a new one, or that of `shared`, which `joining` names. The root key is written
+    to `root_file`, to be taken away. Raises Conflict where the database holds an instance
+    already, KeyFileError where there are keys, InvalidInput `weak-cost` or `invalid-address`,
+    ValidationError for what no identity may hold; nothing is changed then.
     """
     check_cost(Cost(founding.argon2id.m_kib, founding.argon2id.t), founding.network)
     if os.path.lexists(root_file):
         raise KeyFileError(f"{root_file} is there already: an instance is founded once")
     ring = Keyring(
-        epoch=derive_key(os.urandom(KEY_BYTES), b"parasol/v1 epoch 1"),
+        epoch=_network_key(shared),
         log=os.urandom(KEY_BYTES),
         http=os.urandom(KEY_BYTES),
         receipt=os.urandom(KEY_BYTES),
+        later=_deltas(shared),
     )
     seed = os.urandom(KEY_BYTES)
     identity = first_identity(founding, ring, Root(keys=(public_key(seed),), threshold=1), clock())
@@ -58,6 +65,12 @@ def found(
     return identity
 
 
+def joining(shared: Shared, origin: str, address: str) -> Founding:
+    """Return how an instance is founded in the network of another, in its present epoch."""
+    network = shared.identity
+    return Founding(network.network, origin, address, network.argon2id, network.epoch)
+
+
 def restore(settings: Settings, rows: BinaryIO, ring: Keyring) -> int:
     """Begin with the rows of a backup and its keys; return how many rows.
 
@@ -65,6 +78,19 @@ def restore(settings: Settings, rows: BinaryIO, ring: Keyring) -> int:
     """
     with _beginning(settings) as store, ring.saving(settings.keys):
         return read_rows(store, rows, ring)
+
+
+def _network_key(shared: Shared | None) -> bytes:
+    if shared is None:
+        return derive_key(os.urandom(KEY_BYTES), b"parasol/v1 epoch 1")
+    if shared.key is None:
+        raise InvalidInput("key-missing")
+    return shared.key
+
+
+def _deltas(shared: Shared | None) -> Mapping[str, bytes]:
+    given = {} if shared is None else shared.deltas
+    return {f"delta-{epoch}": delta for epoch, delta in given.items()}
 
 
 def _check_address(address: str, identity: Identity) -> None:

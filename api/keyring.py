@@ -79,6 +79,11 @@ class Keyring:
         """Return what leads from the network key of `epoch` to the next; raise KeyFileError."""
         return _scalar(self._later(f"delta-{epoch}"), f"delta-{epoch}.key")
 
+    def delta_epochs(self) -> list[int]:
+        """Return the epochs from which a delta is here, rising."""
+        names = (name for name in self.later if name.startswith("delta-"))
+        return sorted(int(name.removeprefix("delta-")) for name in names)
+
     def factor(self, epoch: int, into: int) -> Scalar:
         """Return what leads from the network key of `epoch` to that of the later epoch `into`.
 

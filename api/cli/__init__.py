@@ -34,6 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "partner": ("partner", "Add partner instances, and say what their warnings are worth."),
             "sync": ("syncing", "Ask partners for what is new, now."),
             "feed": ("feed", "Look at the log of what this instance has published."),
+            "network": ("network", "Share the network key with other instances, and change it."),
             "demo": ("demo", "Try everything out on this machine, with invented data."),
         },
     }

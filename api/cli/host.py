@@ -83,7 +83,7 @@ def identities_of(data: Path) -> Iterator[Identities]:
 
 
 @contextmanager
-def or_say(kind: type[Exception], sentence: str) -> Iterator[None]:
+def or_say(kind: type[BaseException], sentence: str) -> Iterator[None]:
     """End the command with `sentence` where the block raises `kind`."""
     try:
         yield

@@ -28,7 +28,7 @@ from api.store.engine import Store
 from api.store.schema import UnknownSchema
 from api.store.schema import migrate as migrate_database
 from api.trust import root_fingerprint
-from schemas.documents import Argon2id
+from schemas.documents import Argon2id, Identity
 
 ROWS, KEYS, ROOT = "database.jsonl", "keys.locked", "root.key"
 PRIVATE = 0o700
@@ -73,17 +73,12 @@ def init(
     root_file = (root or settings.data / ROOT).absolute()
     cost = Argon2id(m_kib=m_kib, t=t)
     founding = Founding(network, origin, address.rstrip("/"), cost)
-    with _on_an_empty_database():
+    with on_an_empty_database():
         try:
             identity = found(settings, founding, root_file)
         except (ValidationError, InvalidInput) as error:
-            raise Plain(_unfit(error)) from None
-    fingerprint = root_fingerprint(identity.root)
-    click.echo(f"Founded {origin} in network {network}. Root fingerprint:")
-    click.echo(f"  {fingerprint.hex()}\n  {fingerprint_words(fingerprint)}")
-    click.echo(f"The root key is in {root_file}.")
-    click.echo("Take it away now: keep it offline, twice, and bring it only for identity sign.")
-    click.echo("Next: parasol collective add ID, then parasol serve")
+            raise Plain(unfit(error)) from None
+    founded(identity, root_file)
 
 
 @click.command()
@@ -188,15 +183,26 @@ def restore(folder: Path, passphrase_file: Path | None, data: Path) -> None:
     with rows:
         ring = _unlocked(locked, passphrase(passphrase_file, new=False))
         try:
-            with _on_an_empty_database():
+            with on_an_empty_database():
                 count = restore_instance(settings, rows, ring)
         except BackupError as error:
             raise Plain(f"Nothing was restored: {error}.") from None
     click.echo(f"Restored {count} rows and the keys.\n{RESTORED}")
 
 
+def founded(identity: Identity, root_file: Path) -> None:
+    """Say what an operator must know of a new instance."""
+    fingerprint = root_fingerprint(identity.root)
+    click.echo(f"Founded {identity.origin} in network {identity.network}. Root fingerprint:")
+    click.echo(f"  {fingerprint.hex()}\n  {fingerprint_words(fingerprint)}")
+    click.echo(f"The root key is in {root_file}.")
+    click.echo("Take it away now: keep it offline, twice, and bring it only for identity sign.")
+    click.echo("Next: parasol collective add ID, then parasol serve")
+
+
 @contextmanager
-def _on_an_empty_database() -> Iterator[None]:
+def on_an_empty_database() -> Iterator[None]:
+    """Say what stands in the way where an instance is to begin."""
     # Not the usual advice for an outdated schema: it may be an instance that others use.
     occupied = or_say(Conflict, OCCUPIED), or_say(OutdatedSchema, OCCUPIED)
     with occupied[0], occupied[1], or_say(Unavailable, NO_DATABASE):
@@ -237,7 +243,7 @@ def _unlocked(locked: bytes, secret: str) -> Keyring:
         raise
 
 
-def _unfit(error: ValidationError | InvalidInput) -> str:
+def unfit(error: ValidationError | InvalidInput) -> str:
     """Name what an instance cannot be founded with."""
     if isinstance(error, InvalidInput):
         return UNFIT.get(error.code, f"Something here is not valid ({error.code}).")

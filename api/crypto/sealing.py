@@ -75,12 +75,7 @@ def seal_box_key(box_key: bytes, public: bytes) -> bytes:
     Also how a moderator lets a colleague who joined later read an account.
     Raises InvalidInput `sealed-unreadable` for a public key to which nothing can be sealed.
     """
-    if len(public) != bindings.crypto_box_PUBLICKEYBYTES:
-        raise InvalidInput("sealed-unreadable")
-    try:
-        return bindings.crypto_box_seal(box_key, public)
-    except CryptoError:
-        raise InvalidInput("sealed-unreadable") from None
+    return seal(box_key, public)
 
 
 def open_box_key(sealed: bytes, box_secret: bytes) -> bytes:
@@ -88,11 +83,32 @@ def open_box_key(sealed: bytes, box_secret: bytes) -> bytes:
 
     Raises InvalidInput `sealed-unreadable` if it was sealed to somebody else or is not intact.
     """
-    try:
-        public = bindings.crypto_scalarmult_base(box_secret)
-        box_key = bindings.crypto_box_seal_open(sealed, public, box_secret)
-    except (CryptoError, ValueError, TypeError):
-        raise InvalidInput("sealed-unreadable") from None
+    box_key = unseal(sealed, box_secret)
     if len(box_key) != _BOX_KEY:
         raise InvalidInput("sealed-unreadable")
     return box_key
+
+
+def seal(data: bytes, public: bytes) -> bytes:
+    """Return `data` sealed to an X25519 public key: 48 bytes longer.
+
+    Raises InvalidInput `sealed-unreadable` for a public key to which nothing can be sealed.
+    """
+    if len(public) != bindings.crypto_box_PUBLICKEYBYTES:
+        raise InvalidInput("sealed-unreadable")
+    try:
+        return bindings.crypto_box_seal(data, public)
+    except CryptoError:
+        raise InvalidInput("sealed-unreadable") from None
+
+
+def unseal(sealed: bytes, secret: bytes) -> bytes:
+    """Return what was sealed to the public key of `secret` (32 bytes).
+
+    Raises InvalidInput `sealed-unreadable` if it was sealed to somebody else or is not intact.
+    """
+    try:
+        public = bindings.crypto_scalarmult_base(secret)
+        return bindings.crypto_box_seal_open(sealed, public, secret)
+    except (CryptoError, ValueError, TypeError):
+        raise InvalidInput("sealed-unreadable") from None

@@ -21,6 +21,7 @@ from api.services.drafts import Changes
 from api.services.identities import Identities, current_identity
 from api.services.instance import Chance, Clock
 from api.services.sealing import Sealer
+from api.services.sharing import Shared, check_delta
 from api.services.transitions import note
 from api.store.conversion import TABLES, Converted, Table
 from api.store.engine import Store
@@ -70,6 +71,22 @@ class Rotation:
                 "move it away to go over to this one"
             )
         return scalar(held)
+
+    def take(self, shared: Shared) -> Scalar:
+        """Return the delta from the epoch in force that another instance of the network gave.
+
+        Raises InvalidInput `wrong-network` unless it leads from our key to the one that instance
+        has signed, `wrong-epoch` where there is none from here; KeyFileError as `choose` does.
+        """
+        ours = self._identities.current()
+        delta = shared.deltas.get(ours.epoch)
+        after = shared.public_keys.get(ours.epoch + 1)
+        if shared.identity.network != ours.network:
+            raise InvalidInput("wrong-network")
+        if delta is None or after is None:
+            raise InvalidInput("wrong-epoch")
+        check_delta(delta, ours.public_key, after)
+        return self.choose(delta)
 
     def convert(self, delta: Scalar, progress: Progress) -> None:
         """Compute what every stored token becomes; what is computed already is kept.
