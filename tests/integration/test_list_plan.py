@@ -1,0 +1,31 @@
+"""The list is made bucket by bucket: each must cost what it holds, and not the whole list."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlmodel import text
+
+from api.store.engine import Store, open_engine
+
+
+# PostgreSQL plans by what is there, and here nothing is.
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_bucket_is_read_by_the_places_of_its_tokens(database_url: str, *, analysed: bool) -> None:
+    engine = open_engine(database_url)
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+    if analysed:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("ANALYZE"))
+    with Store(engine).read() as tx:
+        assert list(tx.buckets.listed(0, 2**24 - 1, "2026-11-23", "2025-12")) == []
+    statement, values = next(one for one in asked if "foreign_identifier" in one[0])
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        plan = "\n".join(str(row[-1]) for row in rows)
+    engine.dispose()
+    assert "ix_identifier_word" in plan
+    assert "ix_foreign_identifier_word" in plan
+    assert "ix_report_due" not in plan
