@@ -10,23 +10,25 @@ import json
 import os
 import resource
 import secrets
-import statistics
+import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from nacl.public import PrivateKey
+from sqlalchemy import insert
 
 from api.app import Parts
 from api.crypto.envelopes import entry_id, key_id, pae, public_key, sign, verify_bytes
 from api.crypto.merkle import Frontier
 from api.crypto.ristretto import hash_to_element
+from api.server import settle
 from api.services.following import Following
 from api.settings import Settings
+from api.store.engine import open_engine
 from schemas.base import Category, Kind, Severity
 from schemas.canonical import Document
 from schemas.documents import (
@@ -43,6 +45,7 @@ from schemas.documents import (
     Status,
 )
 from schemas.feed import MOST_ENTRIES, Policy, WellKnown
+from schemas.tables import ReportRow
 from tests.factories import Clock, World
 
 ORIGIN, FEED = "partner.example", "http://127.0.0.1:1/feed/v1/"
@@ -194,5 +197,128 @@ def _memory() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
+def ingest(folder: Path, url: str, reports: int) -> dict[str, Any]:
+    """Follow a log of that many reports into a database, in a process of its own."""
+    folder.mkdir()
+    pages = folder / "pages"
+    pages.mkdir()
+    world = World(folder, url, Clock(_now()))
+    identity = world.identity
+    world.close()
+    write_partner(pages, identity, reports)
+    environment = {"PARASOL_DATA": str(world.settings.data), "PARASOL_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench_feed", str(pages)],
+        env=os.environ | environment, stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    figures: dict[str, Any] = json.loads(done.stdout)
+    assert (figures["entries"], figures["code"]) == (reports + 1, None)
+    return figures
+
+
+class Beside:
+    """A partner in the same process: what its feed answers, without the way there."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def get(self, url: str, *, most: int, signed: bool = True) -> bytes:  # noqa: ARG002
+        """Answer as its server would."""
+        address = urlsplit(url)
+        query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        parts = self._world.parts
+        if address.path == "/v1/identity":
+            version = int(query["version"]) if query else None
+            return parts.instance.envelope(version).model_dump_json().encode()
+        if address.path == "/feed/v1/checkpoint":
+            return parts.feed.checkpoint().model_dump_json().encode()
+        return parts.feed.entries(int(query["from"]), int(query["limit"]))
+
+
+def appending(folder: Path, url: str, follower: str, reports: int) -> tuple[float, int]:
+    """Let eight processes append while a partner follows; return entries a second, and the lost."""
+    folder.mkdir()
+    clock = Clock(_now())
+    world = World(folder, url, clock, origin="alpha.example")
+    rose = world.collective("rose", 1)
+    ids = _to_be_published(world, rose[0].seed, reports)
+    (folder / "other").mkdir()
+    other = World(folder / "other", follower, clock, origin="beta.example", joins=world)
+    parts = other.parts
+    parts.partners.add(world.parts.feed.well_known(), Policy.AUTO)
+    parts.partners.set_quotas("alpha.example", 10**9, None)
+    following = Following(parts.store, parts.instance, parts.positions, Beside(world), clock)
+    environment = os.environ | {
+        "PARASOL_DATA": str(world.settings.data), "PARASOL_DATABASE_URL": url,
+    }  # fmt: skip
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.bench_feed", "append"], env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(WRITERS)
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    start = time.perf_counter()
+    for n, writer in enumerate(writers):
+        assert writer.stdin is not None
+        writer.stdin.write(" ".join(ids[n::WRITERS]) + "\n")
+        writer.stdin.close()
+    while any(writer.poll() is None for writer in writers):
+        following.sync("alpha.example")
+    seconds = time.perf_counter() - start
+    following.sync("alpha.example")
+    lost = reports - parts.partners.all()[0].reports
+    world.close()
+    other.close()
+    return reports / seconds, lost
+
+
+def append(settings: Settings) -> None:
+    """Append the reports that standard input names, each in a transaction of its own."""
+    parts = Parts(settings)
+    settle()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for one in sys.stdin.readline().split():
+        with parts.store.begin() as tx:
+            report = tx.reports.find(one)
+            assert report is not None
+            parts.log.publish(tx, parts.instance.refresh(tx), report)
+    parts.close()
+
+
+def _to_be_published(world: World, seed: bytes, reports: int) -> list[str]:
+    """Put signed reports into the database, published but not in the log; return their ids."""
+    identity, today = world.identity, f"{world.clock.now:%Y-%m-%d}"
+    rows = []
+    for seq in range(1, reports + 1):
+        document = ReportDocument.decode(_report(identity, today, seed).payload)
+        envelope = signed(document.model_copy(update={"origin": identity.origin}), seed)
+        rows.append(
+            {
+                "seq": seq, "id": secrets.token_hex(16), "collective": "rose",
+                "status": "published", "epoch": 1, "categories": "threats", "severity": "risk",
+                "rank": 1, "month": document.month, "warn": "network", "police": "never",
+                "research": False, "wait_days": 0, "request_id": secrets.token_hex(16),
+                "sealed": "{}", "submitted_at": 0, "not_before": 0,
+                "published_severity": "risk", "published_month": document.month,
+                "expires": document.expires, "envelope": envelope.model_dump_json(),
+                "entry": entry_id(envelope.payload_type, envelope.payload),
+            }
+        )  # fmt: skip
+    engine = open_engine(world.url)
+    with engine.begin() as connection:
+        connection.execute(insert(ReportRow), rows)
+    engine.dispose()
+    return [str(row["id"]) for row in rows]
+
+
 if __name__ == "__main__":
-    print(json.dumps(follow(Settings(), Path(sys.argv[1]))))
+    settle()
+    if sys.argv[1] == "append":
+        append(Settings())
+    else:
+        sys.stdout.write(json.dumps(follow(Settings(), Path(sys.argv[1]))))

@@ -21,10 +21,11 @@ from api.crypto.envelopes import entry_id, key_id, public_key, sign
 from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
 from api.errors import Refusal
-from api.founding import found
-from api.keyring import read_key
+from api.founding import found, joining
+from api.keyring import Keyring, read_key
 from api.services.drafts import Founding, signed
 from api.services.queue import Question
+from api.services.sharing import Shared
 from api.services.stretching import canonical
 from api.settings import Settings
 from api.trust import latest_expiry
@@ -125,6 +126,8 @@ class World:
     options: dict[str, Any] = field(default_factory=dict)
     origin: str = ORIGIN
     address: str = "http://127.0.0.1:8000"
+    joins: "World | None" = None
+    """An instance that has given this one its network key."""
 
     def __post_init__(self) -> None:
         self.root = self.folder / "root.key"
@@ -132,13 +135,26 @@ class World:
         self.settings = Settings(
             data=self.folder / "instance", database_url=SecretStr(self.url), **options
         )
+        shared = None if self.joins is None else self.joins.shared()
         founding = Founding(NETWORK, self.origin, self.address, CHEAP)
-        found(self.settings, founding, self.root, self.clock)
+        if shared is not None:
+            founding = joining(shared, self.origin, self.address)
+        found(self.settings, founding, self.root, self.clock, shared)
         self.parts = Parts(self.settings, self.clock)
         self.identities = self.parts.identities
 
     def close(self) -> None:
         self.parts.close()
+
+    def shared(self) -> Shared:
+        """What a new instance of this network is given."""
+        ring, identity = Keyring.load(self.settings.keys), self.identity
+        return Shared(
+            identity=identity,
+            key=ring.network_key(1, identity.epoch),
+            deltas={epoch: ring.delta(epoch) for epoch in range(1, identity.epoch)},
+            public_keys={identity.epoch: identity.public_key},
+        )
 
     @property
     def identity(self) -> Identity:

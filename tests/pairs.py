@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from api.app import create_app
 from api.server import server_of
 from schemas.feed import Policy
@@ -19,20 +17,16 @@ DEADLINE = 20
 
 
 @contextmanager
-def pair(
-    folder: Path, url: str, other_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[World, World]]:
+def pair(folder: Path, url: str, other_url: str, clock: Clock) -> Iterator[tuple[World, World]]:
     """Give two instances with one network key; the clock is both's."""
-    made = []
+    made: list[World] = []
     for name, database in (("alpha", url), ("beta", other_url)):
         port = free_port()
         world = World(
             folder / name, database, clock, {"port": port, "poll_seconds": 86_400},
-            f"{name}.example", f"http://127.0.0.1:{port}",
+            f"{name}.example", f"http://127.0.0.1:{port}", made[0] if made else None,
         )  # fmt: skip
         made.append(world)
-        key = bytes.fromhex((world.settings.keys / "epoch.key").read_text())
-        monkeypatch.setattr("api.founding.derive_key", lambda *_, key=key: key)
     try:
         yield made[0], made[1]
     finally:

@@ -27,14 +27,10 @@ Pair = tuple[World, World]
 
 
 @pytest.fixture
-def two(
-    database_url: str, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pair]:
+def two(database_url: str, sqlite_template: Path, tmp_path: Path) -> Iterator[Pair]:
     """Two partners, the first of them on either database."""
     clock = Clock(datetime.now(UTC))
-    with pair(
-        tmp_path, database_url, copied(sqlite_template, tmp_path), clock, monkeypatch
-    ) as made:
+    with pair(tmp_path, database_url, copied(sqlite_template, tmp_path), clock) as made:
         yield made
 
 
