@@ -80,11 +80,11 @@ class Log:
     def publish(self, tx: Transaction, identity: Identity, report: ReportRow) -> None:
         """Append a report that is published now, if it may leave this instance."""
         item = _published(tx, report, identity)
-        if item is None:
+        # Asked before the lock, which others wait for: who publishes holds the report's own row.
+        if item is None or tx.log.has(number_of(identity.log), item.leaf):
             return
-        # Where the log begins with this, it does so with what is published already.
-        row, _ = self._current(tx, identity)
-        if not tx.log.has(row.number, item.leaf):
+        row, begun = self._current(tx, identity)
+        if not begun:  # with all that is published already
             self._append(tx, identity, row, [item])
 
     def retract(
@@ -273,11 +273,14 @@ def signed_checkpoint(origin: str, entry: EntryRow, log_key: bytes) -> Envelope:
     return Envelope.around(checkpoint_of(origin, entry), [signature])
 
 
-def may_leave(categories: Iterable[Category], opted_in: frozenset[str]) -> bool:
-    """Tell whether a report of these categories may be told to partners (PROTOCOL.md §11)."""
+def may_leave(categories: Iterable[Category], opted_in: Callable[[], frozenset[str]]) -> bool:
+    """Tell whether a report of these categories may be told to partners (PROTOCOL.md §11).
+
+    `opted_in()` is asked for what its collective lets leave only where that decides.
+    """
     return all(
         CATEGORIES[one].shared is Sharing.YES
-        or (CATEGORIES[one].shared is Sharing.OPT_IN and one in opted_in)
+        or (CATEGORIES[one].shared is Sharing.OPT_IN and one in opted_in())
         for one in categories
     )
 
@@ -324,8 +327,9 @@ def _published(tx: Transaction, report: ReportRow, identity: Identity) -> _Item 
     """Return the entry that publishes `report`; None where it must stay here."""
     envelope = _standing(_envelope(report), identity, report.collective)
     document = ReportDocument.decode(envelope.payload)
-    opted_in = tx.collectives.opted_in(report.collective)
-    if report.warn != Warn.NETWORK or not may_leave(document.categories, opted_in):
+    if report.warn != Warn.NETWORK:
+        return None
+    if not may_leave(document.categories, lambda: tx.collectives.opted_in(report.collective)):
         return None
     return _Item.of(envelope, report.id, document.expires)
 
