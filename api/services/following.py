@@ -342,7 +342,8 @@ class Following:
                 return
             if row.state not in (FOLLOWING, CLOSED):
                 return
-            if tx.arrivals.unexplained(id_of(row), row.log):
+            # A log that is closed can explain nothing any more, and what follows is another one.
+            if row.state == FOLLOWING and tx.arrivals.unexplained(id_of(row), row.log):
                 ours = row.checkpoint or head.text
                 raise ContradictionError("unexplained-elision", ours, head.text)
             if head.checkpoint.size == row.size:

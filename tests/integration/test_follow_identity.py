@@ -504,10 +504,13 @@ def test_a_closed_log_says_no_more_until_another_follows(peer: Peer) -> None:
 
 
 @sqlite
-def test_a_log_is_not_closed_upon_what_it_has_not_explained(peer: Peer) -> None:
-    peer.append(leaf_of(peer.report()), peer.close())
-    assert peer.sync().code == "unexplained-elision"
-    assert peer.line.state == "quarantined"
+def test_what_a_closed_log_can_no_longer_explain_is_no_contradiction(peer: Peer) -> None:
+    gone = peer.report()
+    peer.append(leaf_of(gone), peer.close())
+    assert peer.sync().code is None
+    assert (peer.line.state, peer.line.synced_at) == ("closed", int(peer.now.timestamp()))
+    peer.succeed()
+    assert (peer.sync().code, peer.line.state) == (None, "following")
 
 
 # Nobody holds up the others
