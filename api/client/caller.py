@@ -179,7 +179,7 @@ class Client:
             refuse_substitutes(info, identity)
         except CouldNotCheck:
             # The operator may have signed a new identity since: once, look.
-            self._forget()
+            self.forget()
             identity = self._current_identity()
             info = self._session.message(NetworkInfo, "GET", "/v1/network")
             refuse_substitutes(info, identity)
@@ -201,9 +201,10 @@ class Client:
         except Refused as refused:
             if refused.code not in _STALE:
                 raise
-        self._forget()
+        self.forget()
         return work()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Ask for identity and network anew when they are needed next: they have changed."""
         self._identity = self._network = None
         self._buckets.forget()

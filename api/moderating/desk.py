@@ -42,6 +42,7 @@ from schemas.reports import Account, Status, StatusAnswer, Warn
 OPEN: Final = frozenset({Status.SUBMITTED, Status.IN_REVIEW})
 
 _OTHERWISE: Final = "A colleague has signed something else: agree, or release it and sign anew."
+_KEY_CHANGED: Final = "The network's key has changed: open the report again."
 _NOT_LISTED: Final = "Your keys are not among those the operator signed for your collective."
 
 
@@ -90,7 +91,9 @@ class Desk(Docket):
         found = identifiers(sealed)
         tokens = self.client.tokens(found)
         # Asked for after the tokens, it is the identity under which they were made.
-        identity = self._identity()
+        identity = self._identity(item)
+        if item.epoch < identity.epoch:
+            raise CouldNotCheck(_KEY_CHANGED)
         compare_request(item, sealed.request, identity)
         compare_tokens(item, found, tokens)
         return Opened(item=item, identifiers=found, account=sealed.account)
@@ -120,7 +123,8 @@ class Desk(Docket):
 
     def signed(self, opened: Opened) -> ReportDocument | None:
         """Return what a colleague has signed of a report, alone or with others, if one has."""
-        item, identity = opened.item, self._identity()
+        item = opened.item
+        identity = self._identity(item)
         if item.status in OPEN:
             return first_signed(item, identity, self.collective, self._clock().date())
         return published_report(item, item.envelope, identity, self.collective)
@@ -135,18 +139,41 @@ class Desk(Docket):
         """Sign a report, or add her signature to exactly what a colleague has signed.
 
         What is not given is taken from there. A report whose reporter wants no warning is
-        recorded, without a signature. Raises CouldNotCheck where nothing is left to publish, or
-        a colleague has signed something else, or she has signed already.
+        recorded, without a signature. Where the network's key has changed since she read it, the
+        same is compared and signed once more. Raises CouldNotCheck where nothing is left to
+        publish, or a colleague has signed something else, or she has signed already.
         """
         item = opened.item
         if item.consent.warn in {Warn.STATISTICS, Warn.NONE}:
             return self.decide(ApprovalAnswer, item.id, "approve", Approval())
-        identity = self._identity()
+        identity = self._identity(item)
+        first = None
+        if item.epoch == identity.epoch:
+            check_replaced(item, identity, self.collective)
+            first = first_signed(item, identity, self.collective, self._clock().date())
+            try:
+                return self._approve(item, identity, first, categories, severity, month)
+            except Refused as refusal:
+                if refusal.code != "wrong-epoch":
+                    raise
+        item = self._reopened(opened).item
+        identity = self._identity(item)
+        if first is not None:
+            categories, severity, month = first.categories, first.severity, first.month
         check_replaced(item, identity, self.collective)
         first = first_signed(item, identity, self.collective, self._clock().date())
+        return self._approve(item, identity, first, categories, severity, month)
+
+    def _approve(
+        self,
+        item: QueueItem,
+        identity: Identity,
+        first: ReportDocument | None,
+        categories: Sequence[Category] | None,
+        severity: Severity | None,
+        month: str | None,
+    ) -> ApprovalAnswer:
         if first is None:
-            if item.epoch != identity.epoch:
-                raise CouldNotCheck("The network's key has changed: open the report again.")
             document = self._document(item, identity, categories, severity, month)
             envelope = Envelope.around(document, [self._keys.signature(document)])
         else:
@@ -168,9 +195,26 @@ class Desk(Docket):
         envelope = self._retraction(item, reason)
         return self.decide(ApprovalAnswer, item.id, "retract", Retraction(envelope=envelope))
 
-    def _identity(self) -> Identity:
-        """Return the identity in force, once she is sure to be in it."""
+    def _reopened(self, opened: Opened) -> Opened:
+        """Return a report that she has read as it is under the network's new key.
+
+        Raises CouldNotCheck unless it is the very same.
+        """
+        self.client.forget()
+        for item in self.queue():
+            if item.id == opened.item.id and item.sealed.box == opened.item.sealed.box:
+                return self.open(item)
+        raise CouldNotCheck(_KEY_CHANGED)
+
+    def _identity(self, shown: QueueItem | None = None) -> Identity:
+        """Return the identity in force, once she is sure to be in it.
+
+        Where `shown` is of a later epoch, the one that was fetched before is no longer.
+        """
         identity = self.client.identity()
+        if shown is not None and shown.epoch > identity.epoch:
+            self.client.forget()
+            identity = self.client.identity()
         mine = (self._keys.public_sign, self._keys.public_box)
         listed = active_moderators(identity, self.collective)
         if mine not in {(one.sign, one.box) for one in listed}:
@@ -204,7 +248,7 @@ class Desk(Docket):
         )
 
     def _retraction(self, item: QueueItem, reason: RetractReason) -> Envelope:
-        identity = self._identity()
+        identity = self._identity(item)
         report = published_report(item, item.envelope, identity, self.collective)
         target = entry_id(report.payload_type, report.encode())
         first = first_retracted(

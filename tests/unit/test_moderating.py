@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import httpx2
@@ -641,9 +642,39 @@ def test_a_report_read_before_a_rotation_is_not_signed_after_it(
 ) -> None:
     opened = desk_of(FIRST).open(item())
     instance.identity = identity(epoch=2)
+    instance.pages = [QueuePage(items=[item(shown={"epoch": 2})])]  # another account
     with pytest.raises(CouldNotCheck, match="open the report again"):
         desk_of(FIRST).approve(opened)
     assert instance.sent == []
+
+
+def test_what_was_read_before_a_rotation_is_compared_anew_and_signed(
+    desk_of: Callable[[ModeratorKeys], Desk], instance: Instance
+) -> None:
+    desk = desk_of(FIRST)
+    opened = desk.open(item())
+    instance.identity = identity(version=2, epoch=2, previous=sha256(IDENTITY.encode()).digest())
+    instance.pages = [QueuePage(items=[opened.item.model_copy(update={"epoch": 2})])]
+    desk.client.forget()
+    desk.approve(opened)
+    assert ReportDocument.decode(instance.envelope.payload).epoch == 2
+
+
+def test_a_report_of_the_former_epoch_is_not_opened(desk: Desk, instance: Instance) -> None:
+    instance.identity = identity(epoch=2)
+    with pytest.raises(CouldNotCheck, match="open the report again") as caught:
+        desk.open(item())
+    assert not isinstance(caught.value, Mismatch)
+
+
+def test_what_is_shown_of_the_next_epoch_makes_the_desk_ask_who_it_is(
+    desk: Desk, instance: Instance
+) -> None:
+    desk.open(item())
+    instance.identity = identity(version=2, epoch=2, previous=sha256(IDENTITY.encode()).digest())
+    old = published()
+    desk.retract(old.model_copy(update={"epoch": 2}), RetractReason.ERROR)
+    assert Retract.decode(instance.envelope.payload).reason is RetractReason.ERROR
 
 
 # Taking back

@@ -75,6 +75,7 @@ function deskOf(keys = FIRST, { colleagues, epoch = 1, pages = [], refusal, code
     profile: { address: "https://alpha.example", root: "0".repeat(64), collective: COLLECTIVE },
     now: () => NOW,
     identity: async () => identity({ colleagues, epoch }),
+    forget() {},
     tokens: async (identifiers) => identifiers.map(tokenOf),
     async call(method, path, { json, params } = {}) {
       if (method === "GET") {
@@ -498,6 +499,15 @@ test("a report read before a rotation is not signed after it", async () => {
   const desk = deskOf(FIRST, { epoch: 2 });
   await refused("key-changed", () => desks.approve(desk, opened));
   assert.deepEqual(desk.sent, []);
+  await refused("key-changed", () => desks.open(desk, item()));
+});
+
+test("what was read before a rotation is compared anew and signed", async () => {
+  const shown = message();
+  const opened = await desks.open(deskOf(), readPage({ items: [shown] }).items[0]);
+  const desk = deskOf(FIRST, { epoch: 2, pages: [{ items: [{ ...shown, epoch: 2 }] }] });
+  await desks.approve(desk, opened);
+  assert.equal(decode("report", envelopeSent(desk).payload).epoch, 2);
 });
 
 test("the published entry is retracted, a dispute signed as one", async () => {

@@ -79,7 +79,7 @@ export class Client {
       refuseSubstitutes(info, identity);
     } catch {
       // The operator may have signed a new identity since: once, look.
-      this.#forget();
+      this.forget();
       identity = await this.identity();
       info = await this.message(NETWORK, "GET", "/v1/network");
       refuseSubstitutes(info, identity);
@@ -115,7 +115,7 @@ export class Client {
     } catch (refused) {
       if (!STALE.has(refused.code)) throw refused;
     }
-    this.#forget();
+    this.forget();
     return work();
   }
 
@@ -124,7 +124,8 @@ export class Client {
     return deriveTokens(this.#session, identity, identifiers, this.#random, onProgress);
   }
 
-  #forget() {
+  /** Asks for identity and network anew when they are needed next: they have changed. */
+  forget() {
     this.#identity = null;
     this.#network = null;
     this.#buckets.forget();

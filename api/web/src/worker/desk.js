@@ -16,6 +16,7 @@ import { all, listed, rowOf } from "../client/moderating/rows.js";
 import { canonicalised, methods as member } from "./member.js";
 
 const IDLE = 15 * 60_000;
+const OPEN = ["submitted", "in_review"];
 
 export const methods = {
   /** The moderators whose keys are kept on this device: `[{kid, words}]`, the first three words. */
@@ -209,8 +210,11 @@ const openedOf = ({ opened }, id) => opened.get(id) ?? fail("not-opened");
 
 /** A report as it is now: a colleague may have signed it since it was listed. */
 async function latest(desk, id) {
-  const [{ token }] = itemOf(desk, id).identifiers;
-  const items = await all(docket.queue(desk.client, { token }));
+  const { identifiers, status } = itemOf(desk, id);
+  const [{ token }] = identifiers;
+  let items = await all(docket.queue(desk.client, { token }));
+  // After a change of the network's key nothing holds the token any more.
+  if (items.length === 0) items = await listed(desk.client, OPEN.includes(status) ? null : status);
   const item = items.find((one) => one.id === id) ?? fail("conflict");
   desk.items.set(id, item);
   return item;

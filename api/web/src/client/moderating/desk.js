@@ -44,7 +44,8 @@ export async function open(desk, item, onProgress) {
   const identifiers = identifiersOf(sealed);
   const tokens = await desk.client.tokens(identifiers, onProgress);
   // Asked for after the tokens, it is the identity under which they were made.
-  const identity = await identityOf(desk);
+  const identity = await identityOf(desk, item);
+  if (item.epoch < identity.epoch) fail("key-changed");
   compareRequest(item, sealed.request, identity);
   compareTokens(item, identifiers, tokens);
   return { item, identifiers, account: sealed.account };
@@ -76,7 +77,7 @@ export async function reseal(desk, item, { sign, box }) {
 /** What was signed of a report by colleagues, and the ids of who did: `{document, by}`, or null. */
 export async function signed(desk, item) {
   const { collective } = desk.client.profile;
-  const identity = await identityOf(desk);
+  const identity = await identityOf(desk, item);
   if (!isOpen(item)) {
     const document = publishedReport(item, item.envelope, identity, collective);
     return { document, by: signersOf(item.envelope, identity, collective) };
@@ -105,20 +106,41 @@ export function reasonOf({ payload }) {
 /**
  * Signs a report that was opened, or adds her signature to exactly what a colleague has signed. What
  * `chosen`, `{categories, severity, month}`, does not say is taken from there. A report whose reporter
- * wants no warning is recorded, without a signature. Gives `{status, approvals, needed}`.
+ * wants no warning is recorded, without a signature. Gives `{status, approvals, needed}`. Where the
+ * network's key has changed since she read it, the same is compared and signed once more.
  * Throws also Failure `only-other` where nothing is left to publish, `signed-otherwise` and
- * `already-signed`, `key-changed` if the report was opened under another key of the network.
+ * `already-signed`, `key-changed` if what is there under the new key is not what she read.
  */
-export async function approve(desk, { item }, chosen = {}) {
+export async function approve(desk, opened, chosen = {}) {
+  const { item } = opened;
   if (UNPUBLISHED.includes(item.consent.warn)) {
     return docket.signOff(desk.client, item.id, "approve", {});
   }
+  const identity = await identityOf(desk, item);
+  let wanted = chosen;
+  if (item.epoch === identity.epoch) {
+    const first = firstOf(desk, item, identity);
+    try {
+      return await sign(desk, item, identity, first, chosen);
+    } catch (refused) {
+      if (refused.code !== "wrong-epoch") throw refused;
+      wanted = first ?? chosen;
+    }
+  }
+  const again = await reopened(desk, item);
+  const current = await identityOf(desk, again);
+  return sign(desk, again, current, firstOf(desk, again, current), wanted);
+}
+
+/** What a colleague has signed of a report that may replace no other than its former one, or null. */
+function firstOf(desk, item, identity) {
   const { collective } = desk.client.profile;
-  const identity = await identityOf(desk);
   checkReplaced(item, identity, collective);
-  const first = firstSigned(item, identity, collective, today(desk));
+  return firstSigned(item, identity, collective, today(desk));
+}
+
+async function sign(desk, item, identity, first, chosen) {
   if (first === null) {
-    if (item.epoch !== identity.epoch) fail("key-changed");
     const envelope = around(desk, "report", documentOf(desk, item, identity, chosen));
     return send(desk, item, "approve", envelope);
   }
@@ -132,8 +154,21 @@ export const dispute = (desk, item) => withdraw(desk, item, "dispute", "disputed
 /** Takes an approved report away for good; for danger with two moderators. */
 export const retract = (desk, item, reason) => withdraw(desk, item, "retract", reason);
 
-/** The identity in force, once she is sure to be in it. */
-async function identityOf({ client, keys }) {
+/** A report that she has read, compared anew under the network's new key; the very same. */
+async function reopened(desk, { id, sealed }) {
+  desk.client.forget();
+  for await (const item of docket.queue(desk.client)) {
+    if (item.id === id && equal(item.sealed.box, sealed.box)) return (await open(desk, item)).item;
+  }
+  return fail("key-changed");
+}
+
+/**
+ * The identity in force, once she is sure to be in it. Where `shown` is of a later epoch, the one that
+ * was fetched before is no longer.
+ */
+async function identityOf({ client, keys }, shown = null) {
+  if (shown !== null && shown.epoch > (await client.identity()).epoch) client.forget();
   const identity = await client.identity();
   const isListed = activeModerators(identity, client.profile.collective).some(
     ({ sign, box }) => equal(sign, keys.publicSign) && equal(box, keys.publicBox),
@@ -143,7 +178,7 @@ async function identityOf({ client, keys }) {
 
 async function withdraw(desk, item, decision, reason) {
   const { collective } = desk.client.profile;
-  const identity = await identityOf(desk);
+  const identity = await identityOf(desk, item);
   const target = entryOf(publishedReport(item, item.envelope, identity, collective));
   const first = firstRetracted(item, { target, reason }, identity, collective, today(desk));
   if (first !== null) {
