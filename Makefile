@@ -5,10 +5,13 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 WEB := api/web
 NODE := cd $(WEB) && ./with-node
 
-.PHONY: demo web test check bench lock clean
+.PHONY: demo demo-federation web test check bench lock clean
 
 demo: .venv/runtime web
 	$(BIN)/parasol demo
+
+demo-federation: .venv/runtime web
+	$(BIN)/parasol demo-federation
 
 web: $(WEB)/dist/manifest.json
 

@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "feed": ("feed", "Look at the log of what this instance has published."),
             "network": ("network", "Share the network key with other instances, and change it."),
             "demo": ("demo", "Try everything out on this machine, with invented data."),
+            "demo-federation": ("federation", "Let two instances follow each other, likewise."),
         },
     }
 )

@@ -42,20 +42,10 @@ PER_HOUR, PER_DAY = 1_000, 10_000
 )
 def demo(port: int, data: Path | None) -> None:
     """Found an instance, fill it with invented warnings, and serve it on this machine alone."""
-    _refuse_taken(port)
+    refuse_taken(port)
     read_built()  # or refuse before anything is founded
     folder = (data or Path(tempfile.mkdtemp(prefix="parasol-demo-"))).absolute()
-    settings = Settings(
-        data=folder / "instance",
-        database_url=None,
-        host=HOST,
-        port=port,
-        per_hour=PER_HOUR,
-        per_day=PER_DAY,
-        collective_per_day=PER_DAY * 10,
-        moderator_per_hour=PER_HOUR,
-        reports_per_day=PER_HOUR,
-    )
+    settings = demo_settings(folder, port)
     root, address = folder / "root.key", f"http://{HOST}:{port}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found(settings, Founding(NETWORK, ORIGIN, address, COST), root)
@@ -76,6 +66,37 @@ def demo(port: int, data: Path | None) -> None:
         raise Plain(
             f"The demo could not be filled: {type(filling.fault).__name__}."
         ) from filling.fault
+
+
+def demo_settings(folder: Path, port: int) -> Settings:
+    """Return the settings of a demo's instance in `folder`: nobody is held up by quotas."""
+    return Settings(
+        data=folder / "instance",
+        database_url=None,
+        host=HOST,
+        port=port,
+        per_hour=PER_HOUR,
+        per_day=PER_DAY,
+        collective_per_day=PER_DAY * 10,
+        moderator_per_hour=PER_HOUR,
+        reports_per_day=PER_HOUR,
+    )
+
+
+def program() -> Path:
+    """Return how to call this program from the folder where it was called."""
+    parasol = Path(sys.argv[0]).with_name("parasol")
+    return parasol.relative_to(Path.cwd()) if parasol.is_relative_to(Path.cwd()) else parasol
+
+
+def refuse_taken(port: int) -> None:
+    """Refuse a port on which somebody listens already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise Plain(f"port {port} is taken: choose another with PORT=") from None
 
 
 class _Filling(threading.Thread):
@@ -126,9 +147,7 @@ class _Filling(threading.Thread):
 
     def _for_the_terminal(self) -> list[str]:
         reader = self._seed.new_member(READER, "reader")
-        parasol = Path(sys.argv[0]).with_name("parasol")
-        if parasol.is_relative_to(Path.cwd()):
-            parasol = parasol.relative_to(Path.cwd())
+        parasol = program()
         profile = self._people / "reader.json"
         lines = [
             "In a second terminal, in this folder:",
@@ -155,12 +174,3 @@ def _desk_lines(device: Device) -> list[str]:
         f"    passphrase: {device.passphrase}",
         f"    access: {format_access(profile.token, device.collective, profile.root)}",
     ]
-
-
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise Plain(f"port {port} is taken: choose another with PORT=") from None

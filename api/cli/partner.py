@@ -14,7 +14,7 @@ from api.app import Parts
 from api.cli import Plain
 from api.cli.choices import OneOf
 from api.cli.host import address_of, data_option, or_say, parts_of
-from api.cli.reasons import no_partner, why
+from api.cli.reasons import no_partner, of_partner, why
 from api.cli.settling import held
 from api.cli.syncing import synced
 from api.cli.witness import witness
@@ -82,7 +82,7 @@ def list_(data: Path, *, as_json: bool) -> None:
     with parts_of(data) as parts:
         lines = parts.partners.all()
     if as_json:
-        shown = [asdict(one) | {"reason": one.code and why(one.code)} for one in lines]
+        shown = [asdict(one) | {"reason": one.code and of_partner(one, one.code)} for one in lines]
         click.echo(json.dumps(shown))
     elif not lines:
         click.echo(NONE_YET)
@@ -231,8 +231,8 @@ def _first_sync(parts: Parts, origin: str) -> None:
     if code is None:
         click.echo(f"Reached it: {line.entries} entries, {line.counted} reports of it count now.")
         return
-    click.echo(f"Nothing came yet. {why(code)}")
-    if code == "not-a-partner":
+    click.echo(f"Nothing came yet. {of_partner(line, code)}")
+    if code == "not-a-partner" and not line.identity_version:
         identity = parts.instance.identity
         root = root_fingerprint(identity.root)
         click.echo("There: parasol partner add " + address_of(identity))
@@ -266,7 +266,7 @@ def _show(one: PartnerLine) -> None:
         codes = ", ".join(f"{code} {number}" for code, number in sorted(one.refused.items()))
         click.echo(f"  entries refused: {codes}")
     if one.code is not None:
-        click.echo(f"  ! {why(one.code)}")
+        click.echo(f"  ! {of_partner(one, one.code)}")
     if one.evidence:
         click.echo(f"  ! evidence ({', '.join(one.evidence)}): parasol partner evidence")
 

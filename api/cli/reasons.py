@@ -5,10 +5,16 @@ Every sentence is ours: of what a partner said only the code is kept.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the words alone need not wait for a server's parts
+    from api.services.partners import PartnerLine
 
 _PAGE = "It sent a page of its log that does not hold together; nothing of it was taken."
 _QUESTION = "It did not understand what we asked: is it of another version?"
 _LATER = "It cannot answer now; we ask again later."
+_NOT_ASKED_YET = "It has added this instance, and still has to ask it who it is: it will."
+_PARTED = "It no longer knows this instance: its operator removed it, or has our former key."
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "stopped": "We stopped asking.",
@@ -57,6 +63,14 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "entry-too-large": _PAGE,
     }
 )
+
+
+def of_partner(line: "PartnerLine", code: str) -> str:
+    """Return the sentence for what `code` stands for where it is about that partner."""
+    if code == "not-a-partner" and line.identity_version:
+        # Who showed us its identity has added us.
+        return f"{_NOT_ASKED_YET if line.synced_at is None else _PARTED} ({code})"
+    return why(code)
 
 
 def why(code: str) -> str:

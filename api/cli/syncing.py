@@ -14,7 +14,7 @@ import click
 from api.app import Parts
 from api.cli import Plain
 from api.cli.host import data_option, parts_of
-from api.cli.reasons import no_partner, why
+from api.cli.reasons import no_partner, of_partner
 from api.services.following import Progress, Synced
 from api.services.positions import QUARANTINED
 
@@ -39,7 +39,9 @@ def sync(origin: str | None, data: Path) -> None:
                 click.echo(f"{one}: {came.entries} new entries")
             else:
                 failed = True
-                click.echo(f"{one}: {came.entries} new entries. {why(came.code)}", err=True)
+                (line,) = (line for line in parts.partners.all() if line.origin == one)
+                reason = of_partner(line, came.code)
+                click.echo(f"{one}: {came.entries} new entries. {reason}", err=True)
     if failed:
         raise click.exceptions.Exit(Plain.exit_code)
 

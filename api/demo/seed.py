@@ -77,7 +77,7 @@ class Seed:
     def run(self) -> None:
         """Do all of it; whatever goes wrong is raised, for nothing here may."""
         warnings = read_warnings(utc_now().date())
-        self._gather({one.collective for one in warnings})
+        self.gather({one.collective for one in warnings})
         # While the clock stands at the real now: a round that runs on from a later month would
         # forget an invitation of an earlier one.
         for warning in warnings:
@@ -105,7 +105,7 @@ class Seed:
         address, root = identity.feed.removesuffix("/feed/v1/"), root_fingerprint(identity.root)
         return format_invitation(Invitation(address=address, code=code, root=root))
 
-    def _gather(self, collectives: set[str]) -> None:
+    def gather(self, collectives: set[str]) -> None:
         """Let collectives and moderators join, and sign the identity that announces them."""
         identities = self._parts.identities
         for collective in sorted(collectives):

@@ -138,9 +138,16 @@ def test_who_is_not_known_there_yet_is_told_what_is_missing(
     shown = operator.does("partner list")
     assert "! It does not know this instance" in shown
     assert "last reached never" in shown
+    # It has added us, and shows us its identity; who we are it has not verified yet.
+    stranger.answers.clear()
+    stranger.says("/checkpoint", problem("not-a-partner", 403))
+    assert "It has added this instance, and still has to ask" in operator.run("sync").stderr
+    assert "It has added this instance" in operator.does("partner list")
     stranger.answers.clear()
     assert operator.does("sync") == "hostile.example: 1 new entries\n"
     assert "!" not in operator.does("partner list")
+    stranger.says("/checkpoint", problem("not-a-partner", 403))
+    assert "It no longer knows this instance" in operator.run("sync").stderr
 
 
 def test_the_list_says_what_counts_and_what_was_refused(operator: Operator, world: World) -> None:
