@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from api.crypto.envelopes import public_key
-from api.keyring import KeyFileError
+from api.keyring import KeyFileError, read_key
 from api.services import following, succession
+from api.services.drafts import signed
 from api.trust import LIFETIME
 from schemas.base import encode_base64
 from schemas.documents import Collective, Envelope, Status
@@ -292,10 +293,39 @@ def test_another_network_or_key_is_not_followed(
     assert peer.line.entries == 0
 
 
+def rotate(world: World) -> None:
+    """Change the network key, as the operator's command does."""
+    rotation = world.parts.rotation
+    delta = rotation.choose()
+    rotation.convert(delta, lambda _done, _total: None)
+    rotation.switch(signed(rotation.draft(delta), [read_key(world.root)]), delta)
+
+
+def test_tokens_of_a_former_epoch_are_converted_as_they_come(peer: Peer, world: World) -> None:
+    early, late, again = peer.report(113), peer.report(113), peer.report(114)
+    peer.taken(early)
+    rotate(world)
+    # The partner has not changed its key yet: what it says is of the epoch that we come from.
+    assert peer.outcome_of(late) == ["applied"]
+    tokens = {row["token"] for row in rows_of(world, "foreign_identifier")}
+    assert tokens == {world.token(113)} != {peer.token(113)}
+    ours = world.identity
+    peer.issue(epoch=2, public_key=ours.public_key)
+    peer.tokens.clear()
+    # What was signed before the change may come after it.
+    assert peer.outcome_of(peer.keys(), again, peer.report(115)) == ["applied"] * 3
+    tokens = {row["token"] for row in rows_of(world, "foreign_identifier")}
+    assert tokens == {world.token(number) for number in (113, 114, 115)}
+    assert peer.outcome_of(peer.report(113, epoch=3)) == ["rejected:wrong-epoch"]
+
+
 @sqlite
 def test_a_key_that_nobody_gave_us_stops_nothing(
     peer: Peer, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    peer.taken()
+    rotate(world)
+
     def absent(*_: object) -> bytes:
         raise KeyFileError("delta-1.key")
 

@@ -10,11 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api import founding
 from api.crypto.envelopes import entry_id, public_key
 from api.crypto.failures import InvalidInput
 from api.crypto.merkle import Frontier, root_of
-from api.crypto.ristretto import Scalar
 from api.services.following import Following
 from api.services.log import verify_log
 from api.trust import open_checkpoint, open_page, open_report, signatures_needed, signers
@@ -410,18 +408,15 @@ class Local:
 
 
 @pytest.fixture
-def follower(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sqlite_template: Path
-) -> Iterator[Callable[[], Any]]:
+def follower(world: World, tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[[], Any]]:
     """A second instance of the network, which follows `world`."""
-    epoch = world.parts.instance._keys._ring.epoch  # noqa: SLF001
-    monkeypatch.setattr(founding, "derive_key", lambda *_: Scalar(epoch))
     folder = tmp_path / "follower"
     folder.mkdir()
     database = folder / "test.db"
     database.write_bytes(sqlite_template.read_bytes())
     with ExitStack() as stack:
-        other = World(folder, f"sqlite:///{database}", world.clock, origin="beta.example")
+        url = f"sqlite:///{database}"
+        other = World(folder, url, world.clock, origin="beta.example", joins=world)
         stack.callback(other.close)
         parts = other.parts
         parts.partners.add(world.parts.feed.well_known(), Policy.AUTO)
