@@ -80,7 +80,7 @@ class Instance:
         return self._keys.log_seed(number_of(identity.log))
 
     def http_seed(self, identity: Identity) -> bytes:
-        """Return the newest seed with which requests may be signed under `identity`."""
+        """Return a seed with which requests may be signed under `identity`."""
         return self._keys.find(lambda ring: _http_seed(ring, identity))
 
     def network_public_key(self, epoch: int) -> Element:
