@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from api.crypto.buckets import DEFAULT_LIMIT
-from api.errors import Refusal
+from api.crypto.failures import InvalidInput
+from api.errors import PartnerFailure, Refusal
 from api.keyring import Keyring, Keys
 from api.partners import Remote
 from api.routes import (
@@ -32,6 +34,7 @@ from api.routes import (
 from api.services.callers import Callers
 from api.services.feed import Feed
 from api.services.following import Following
+from api.services.healing import Healing
 from api.services.health import Health, check_schema
 from api.services.held import Held
 from api.services.identities import Identities
@@ -45,6 +48,7 @@ from api.services.positions import Positions
 from api.services.queue import Queue
 from api.services.quotas import Limits, Quotas
 from api.services.renewal import Renewal
+from api.services.replaying import Replay
 from api.services.reports import Reports
 from api.services.rotation import Rotation
 from api.services.sealing import Sealer
@@ -61,6 +65,8 @@ from api.web.site import Site
 
 ROUND_SECONDS = 2.0
 """How often a process looks at the clock and at what others have sealed."""
+HEALING_SECONDS = 60.0
+"""How often it tries again to make a restored log whole."""
 FOLLOW_SECONDS = 1.0
 """How often it looks whether a partner should be asked."""
 SHORTEST_DELAY, LONGEST_DELAY = 3_600, 47 * 3_600
@@ -153,14 +159,34 @@ class Parts:
         self.following = Following(store, instance, self.positions, self.remote, clock)
         self.witnessing = Witnessing(store, self.positions, self.remote)
         self.partners = Partners(store, instance, self.remote, clock)
+        replay = Replay(instance, clock, os.urandom)
+        self.healing = Healing(
+            store, instance, self.log, self.positions, self.witnessing, self.remote, replay
+        )
         self._holder = secrets.token_hex(16)
+        self._healed_at = -HEALING_SECONDS
 
     def follow(self) -> None:
-        """Ask the partners whose turn it is, if this process is the one that does."""
+        """Ask the partners whose turn it is, if this process is the one that does.
+
+        Before anything else, and after a restore: what they have seen of our own log.
+        """
+        self._heal()
         for synced in self.following.round(self._holder):
             if synced.entries:
                 # Whoever shows us another log than others should be found out soon.
                 self.witnessing.compare(synced.origin)
+
+    def _heal(self) -> None:
+        now = time.monotonic()
+        if now - self._healed_at < HEALING_SECONDS:
+            return
+        is_first, self._healed_at = self._healed_at < 0, now
+        if self.healing.is_needed() or (is_first and self.healing.suspect()):
+            try:
+                log.warning("log healed", entries=self.healing.heal())
+            except (Refusal, PartnerFailure, InvalidInput) as failed:
+                log.warning("log not healed", code=failed.code)
 
     def round(self) -> None:
         """Do the timed work if it is this process's turn; fetch what was sealed."""
