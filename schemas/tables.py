@@ -379,7 +379,14 @@ class ForeignEntryRow(Table, table=True):
     """An entry of a partner's log, and what became of it. Its leaf hash is kept for ever."""
 
     __tablename__ = "foreign_entry"
-    __table_args__ = (Index("ix_foreign_entry_leaf", "leaf", "partner"),)
+    __table_args__ = (
+        # With the outcome: one leaf may have been refused any number of times.
+        Index("ix_foreign_entry_leaf", "leaf", "partner", "outcome"),
+        Index(
+            "ix_foreign_entry_elided", "partner", "log",
+            sqlite_where=text("outcome = 'elided'"), postgresql_where=text("outcome = 'elided'"),
+        ),
+    )  # fmt: skip
 
     partner: int = Field(
         primary_key=True,

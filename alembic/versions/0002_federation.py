@@ -120,7 +120,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("partner", "log", "seq", name=op.f("pk_foreign_entry")),
     )
     with op.batch_alter_table("foreign_entry", schema=None) as batch_op:
-        batch_op.create_index("ix_foreign_entry_leaf", ["leaf", "partner"], unique=False)
+        batch_op.create_index(
+            "ix_foreign_entry_elided",
+            ["partner", "log"],
+            unique=False,
+            sqlite_where=sa.text("outcome = 'elided'"),
+            postgresql_where=sa.text("outcome = 'elided'"),
+        )
+        batch_op.create_index("ix_foreign_entry_leaf", ["leaf", "partner", "outcome"], unique=False)
 
     op.create_table(
         "foreign_report",
@@ -235,6 +242,11 @@ def downgrade() -> None:
     op.drop_table("foreign_report")
     with op.batch_alter_table("foreign_entry", schema=None) as batch_op:
         batch_op.drop_index("ix_foreign_entry_leaf")
+        batch_op.drop_index(
+            "ix_foreign_entry_elided",
+            sqlite_where=sa.text("outcome = 'elided'"),
+            postgresql_where=sa.text("outcome = 'elided'"),
+        )
 
     op.drop_table("foreign_entry")
     op.drop_table("evidence")

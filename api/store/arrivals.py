@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, insert
+from sqlalchemy import ColumnElement, bindparam, insert, literal_column
 from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
 
 from api.store.counting import counts, its_partner, its_policy
@@ -17,6 +17,7 @@ from schemas.tables import (
 )
 
 Row = dict[str, Any]
+TAKEN = ("applied", "elided", "erased", "purged")
 Found = tuple[ForeignEntryRow, ForeignReportRow | None]
 AT_ONCE = 4_096
 
@@ -98,13 +99,24 @@ class Arrivals:
         marks = ",".join([mark] * len(leaves))
         found = connection.exec_driver_sql(
             f"SELECT leaf FROM foreign_entry WHERE leaf IN ({marks}) AND partner = {mark} "  # noqa: S608
-            f"AND outcome NOT LIKE {mark}",
-            (*leaves, partner, "rejected:%"),
+            f"AND outcome IN ({', '.join([mark] * len(TAKEN))})",
+            (*leaves, partner, *TAKEN),
         )
         return {bytes(leaf) for (leaf,) in found}
 
     def find(self, partner: int, leaves: Sequence[bytes]) -> dict[bytes, Found]:
         """Return a partner's entries of those ids, each with the report that it is, if it is."""
+        found = {entry.leaf: (entry, report) for entry, report in self._taken(partner, leaves)}
+        for leaf in leaves:
+            # However often it was refused, or purged: one of them will do.
+            one = (ForeignEntryRow.leaf == leaf, ForeignEntryRow.partner == partner)
+            if leaf not in found and (
+                entry := self._session.exec(select(ForeignEntryRow).where(*one).limit(1)).first()
+            ):
+                found[leaf] = (entry, None)
+        return found
+
+    def _taken(self, partner: int, leaves: Sequence[bytes]) -> Iterable[Found]:
         query = (
             select(ForeignEntryRow, ForeignReportRow)
             .join(
@@ -114,14 +126,14 @@ class Arrivals:
                 & (col(ForeignReportRow.seq) == col(ForeignEntryRow.seq)),
                 isouter=True,
             )
-            .where(col(ForeignEntryRow.leaf).in_(leaves), ForeignEntryRow.partner == partner)
-            # Of one that was refused before, the one that was taken.
-            .order_by(col(ForeignReportRow.seq).is_(None), col(ForeignEntryRow.seq))
+            .where(
+                col(ForeignEntryRow.leaf).in_(leaves),
+                ForeignEntryRow.partner == partner,
+                # Of an id there is only one such: the next is a duplicate.
+                col(ForeignEntryRow.outcome).in_(("applied", "elided", "erased")),
+            )
         )
-        found: dict[bytes, Found] = {}
-        for entry, report in self._session.exec(query):
-            found.setdefault(entry.leaf, (entry, report))
-        return found
+        return self._session.exec(query)
 
     def standing(self, partner: int, collective: str) -> list[Signed]:
         """Return the reports of a partner's collective that nothing has taken away."""
@@ -160,23 +172,28 @@ class Arrivals:
         """Delete what entries said, wherever they stand; their leaf hashes stay."""
         leaves = []
         for entry, report in found:
+            if entry.outcome == "erased":
+                continue
+            entry.outcome = "erased"
             leaves.append(entry.leaf)
             if report is not None:
                 self._unseal(report)
                 for table in (ForeignIdentifierRow, ForeignReportRow):
                     self._session.exec(delete(table).where(*_place(table, report)))
                 self._session.expunge(report)
+        # Also where it was refused.
         emptied = update(ForeignEntryRow).where(
             col(ForeignEntryRow.leaf).in_(leaves), col(ForeignEntryRow.partner) == partner
         )
-        self._session.exec(emptied.values(envelope=None, outcome="erased"))
+        if leaves:
+            self._session.exec(emptied.values(envelope=None))
 
     def unexplained(self, partner: int, log: int) -> int:
         """Return how many entries came elided that no erasure has named."""
         query = select(func.count()).where(
             ForeignEntryRow.partner == partner,
             ForeignEntryRow.log == log,
-            ForeignEntryRow.outcome == "elided",
+            ForeignEntryRow.outcome == literal_column("'elided'"),  # as its index has it
         )
         return self._session.exec(query).one()
 

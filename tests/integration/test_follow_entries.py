@@ -437,7 +437,10 @@ def test_what_was_refused_can_be_erased_as_well(peer: Peer) -> None:
     late = peer.report()
     peer.taken(forged(late), late)
     peer.taken(peer.erase(late))
-    assert peer.outcomes()[3:] == ["erased", "erased", GOOD]
+    assert peer.outcomes()[3:] == [no("bad-signature"), "erased", GOOD]
+    assert [row["envelope"] for row in rows_of(peer.world, "foreign_entry")][3:5] == [None, None]
+    # What was erased stays so, had it been refused or not.
+    assert peer.outcome_of(bad, peer.report(), late) == [no("duplicate"), GOOD, no("duplicate")]
 
 
 def test_many_erasures_of_nothing_cost_little(peer: Peer) -> None:
@@ -447,6 +450,27 @@ def test_many_erasures_of_nothing_cost_little(peer: Peer) -> None:
     statements = _counted_statements(peer, [peer.erase(*reports) for _ in range(30)])
     assert peer.line.reports == 0
     assert statements < 30 * 8
+
+
+@sqlite
+def test_what_was_said_very_often_is_found_at_once(peer: Peer) -> None:
+    """One may fill its log with copies: to look for one of them must not mean to read them all."""
+    with peer.world.parts.store.read() as tx:
+        for condition in (
+            "leaf IN ('x') AND partner = 1 AND outcome IN ('applied', 'elided')",
+            "leaf = 'x' AND partner = 1 LIMIT 1",
+        ):
+            assert "ix_foreign_entry_leaf" in plan(
+                tx, f"SELECT seq FROM foreign_entry WHERE {condition}"
+            )
+        elided = "partner = ? AND log = ? AND outcome = 'elided'"
+        count = f"SELECT count(*) FROM foreign_entry WHERE {elided}"
+        assert "ix_foreign_entry_elided" in plan(tx, count, (1, 1))
+
+
+def plan(tx: Any, query: str, values: tuple[int, ...] = ()) -> str:
+    connection = tx._session.connection()  # noqa: SLF001
+    return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all())
 
 
 def _counted_statements(peer: Peer, entries: list[Envelope]) -> int:

@@ -456,6 +456,17 @@ def test_what_a_revoked_moderator_signed_waits_for_another_signature(
     assert (peer.counted, standings(peer)[1]) == (4, "replaced")
 
 
+def test_whose_key_has_only_ended_still_stands_for_what_she_signed(peer: Peer) -> None:
+    ended = peer.report(113, by=("lily-b", "lily-c"))
+    both = peer.report(114, by=("lily-a", "lily-b"))
+    peer.taken(ended, both)
+    peer.issue(collectives=peer.with_status(Status.ENDED, "lily-b"))
+    peer.taken(peer.keys())
+    peer.issue(collectives=peer.with_status(Status.REVOKED, "lily-a"))
+    peer.taken(peer.keys())
+    assert (peer.counted, standings(peer)) == (1, ["standing", "suspended"])
+
+
 def test_a_collective_that_is_revoked_takes_all_its_reports_with_it(peer: Peer) -> None:
     peer.taken(peer.report(113), peer.risk(114, collective="iris", by=("iris-a",)))
     lily, iris = peer.identity.collectives
