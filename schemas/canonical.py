@@ -72,13 +72,13 @@ Sortable = TypeVar("Sortable", bytes, Category)
 
 def distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     """Return `values`. Raises ValueError if one is there twice."""
-    if len(set(values)) != len(values):
+    if len(values) > 1 and len(set(values)) != len(values):
         raise ValueError("a list repeats itself")
     return values
 
 
 def ascending(values: tuple[Sortable, ...]) -> tuple[Sortable, ...]:
     """Return `values`. Raises ValueError if they are not sorted, or one is there twice."""
-    if list(values) != sorted(set(values)):
+    if len(values) > 1 and list(values) != sorted(set(values)):
         raise ValueError("a list is not sorted, or repeats itself")
     return values

@@ -169,9 +169,10 @@ class Following:
                 if position.identity.log != log:
                     position, head = self._head(position)
                     continue
-            if not self._apply(position, opened, page):
+            row = self._apply(position, opened, page)
+            if row is None:
                 return False
-            position = self._positions.read(origin)
+            position = Position(row, position.identity, opened.frontier)
             if position.row.state != FOLLOWING:
                 break
             if not progress(position.frontier.size, head.checkpoint.size):
@@ -301,19 +302,19 @@ class Following:
         if same and then.root != position.frontier.root:
             raise ContradictionError("fork", ours, envelope.model_dump_json())
 
-    def _apply(self, position: Position, opened: OpenedPage, page: Page) -> bool:
-        """Do all that a page says, and move on, in one transaction; False if somebody else did."""
+    def _apply(self, position: Position, opened: OpenedPage, page: Page) -> PartnerRow | None:
+        """Do all that a page says, and move on, in one transaction; None if somebody else did."""
         before = position.row
         with self._store.begin() as tx:
             row = tx.partners.find(before.origin, lock=True)
             where = (before.id, before.log, page.first, FOLLOWING)
             if row is None or (row.id, row.log, row.size, row.state) != where:
-                return False
+                return None
             terms = self._terms(tx)
             Ingest(tx, row, _versions(tx, row), terms).apply(opened.entries, opened.leaves)
             row.size, row.frontier = opened.frontier.size, bytes(opened.frontier)
             row.checkpoint = page.checkpoint.model_dump_json()
-        return True
+        return row
 
     def _terms(self, tx: Transaction) -> Terms:
         # Held: no token of the former epoch may come after a change of the network key.

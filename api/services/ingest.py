@@ -43,6 +43,8 @@ CLOSED = "closed"
 NOT_KEPT = frozenset({"duplicate", "expired"})
 """Refusals after which not even what was said stays: it is here, or it is erased, or over."""
 KEPT_HERE = frozenset(one for one in Category if CATEGORIES[one].shared is Sharing.NEVER)
+# Looked at for every report: of an enumeration a member is found more slowly.
+DANGER, AUTO = Severity.DANGER, Policy.AUTO
 ERASABLE = frozenset({ReportDocument.payload_type, Retract.payload_type})
 
 Row = dict[str, Any]
@@ -225,9 +227,7 @@ class Ingest:
         self._refuse_known(one.leaf)  # once more: the same may stand in this page twice
         report = one.report
         former = self._former(report)
-        danger = report.severity is Severity.DANGER or (
-            former is not None and former.severity == Severity.DANGER
-        )
+        danger = report.severity is DANGER or (former is not None and former.severity == DANGER)
         needed = signatures_needed(self._identity(), report.collective, danger=danger)
         if len(one.signed) < needed:
             raise InvalidInput("too-few-signatures")
@@ -255,7 +255,7 @@ class Ingest:
                 zip(report.identifiers, one.tokens, one.words, strict=True)
             )
         ]
-        if not over_quota and self._policies.get(report.collective, self._policy) == Policy.AUTO:
+        if not over_quota and self._policies.get(report.collective, self._policy) == AUTO:
             self._rows.words += one.words
         if former is not None and former.standing != RETRACTED:
             self._tx.arrivals.change(former, standing=REPLACED)

@@ -90,9 +90,8 @@ class Partners:
 
     def policies(self, partner: int) -> dict[str, str]:
         """Return the policies of a partner's collectives that have one of their own."""
-        query = select(PolicyRow).where(PolicyRow.partner == partner)
-        rows = self._session.exec(query.order_by(col(PolicyRow.collective)))
-        return {row.collective: row.policy for row in rows}
+        query = select(PolicyRow.collective, PolicyRow.policy).where(PolicyRow.partner == partner)
+        return dict(self._session.exec(query.order_by(col(PolicyRow.collective))).all())
 
     def set_policy(self, partner: int, collective: str, policy: str | None) -> None:
         """Give a collective a policy of its own; with None it has its partner's again."""
