@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from api import errors
-from api.errors import ENTRY_CODES, RateLimited, Refusal, RefusedEntry
+from api.errors import (
+    ENTRY_CODES,
+    FEED_CODES,
+    RateLimited,
+    Refusal,
+    RefusedEntry,
+    RefusedFeed,
+)
 from api.routes import edge, problems
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +45,8 @@ def promised(line: str) -> dict[str, set[int]]:
 
 
 SERVICE = promised("Service")
-OURS = {kind.code: kind for kind in kinds() if kind is not RefusedEntry}
+OF_MANY_CODES = {RefusedEntry, RefusedFeed}
+OURS = {kind.code: kind for kind in kinds() if kind not in OF_MANY_CODES}
 
 
 def test_every_code_of_the_service_is_there_with_its_status() -> None:
@@ -64,10 +72,19 @@ def test_entry_codes_are_those_of_the_protocol() -> None:
         RefusedEntry("invented")
 
 
+def test_feed_codes_are_those_of_the_protocol() -> None:
+    assert {code: {status} for code, status in FEED_CODES.items()} == promised("Feed")
+    for code, status in FEED_CODES.items():
+        assert (RefusedFeed(code).code, RefusedFeed(code).status) == (code, status)
+
+
 def test_the_tree_in_the_module_is_the_tree() -> None:
-    drawn = re.findall(r"[├└]── (\w+) +(\d+)  ([\w-]+|an entry code)", errors.__doc__ or "")
+    tree = errors.__doc__ or ""
+    drawn = re.findall(r"[├└]── (\w+) +(\d+)  ([\w-]+|an entry code)", tree)
     listed = {name: int(status) for name, status, _ in drawn}
-    assert listed == {kind.__name__: kind.status for kind in kinds() if kind is not Refusal}
+    one_status = {kind for kind in kinds() if kind not in {Refusal, RefusedFeed}}
+    assert listed == {kind.__name__: kind.status for kind in one_status}
+    assert "RefusedFeed            4xx  a feed code" in tree
     for name, _, code in drawn:
         if name != "RefusedEntry":
             assert getattr(errors, name).code == code
