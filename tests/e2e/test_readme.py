@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ ANSWERS = {
     "Passphrase of your keys: ": PASSPHRASE,
     "[y/N]: ": "y",
 }
+BOTH = "both terminals"
 STEP = re.compile(
     r"\*\*(First terminal|Second terminal|both terminals)\*\*.*?\n```\n(.*?)```", re.DOTALL
 )
@@ -36,25 +38,25 @@ def terminals() -> Iterator[dict[str, Terminal]]:
         one.close()
 
 
+@pytest.mark.timeout(600)  # some thirty commands, one after the other
 def test_the_federation_section_does_what_it_says(
     terminals: dict[str, Terminal], tmp_path: Path
 ) -> None:
-    port, report, answers = two_ports(), "", []
+    port, report, expected = two_ports(), "", [NOT_WARNED, WARNED, NOT_WARNED]
     for who, lines in steps():
-        for name, terminal in terminals.items():
-            if who not in (name, "both terminals"):
-                continue
+        for terminal in (one for name, one in terminals.items() if who in (name, BOTH)):
             for line in lines:
-                typed = line.replace("/tmp/two", str(tmp_path / "two")).replace(
-                    " ID ", f" {report} "
-                )
+                typed = line.replace("/tmp/two", f"{tmp_path}/two").replace(" ID ", f" {report} ")
                 typed = typed.replace("8001", str(port)).replace("8002", str(port + 1))
                 shown = terminal.types(typed)
                 assert "Usage:" not in shown, shown
                 if " queue " in line:
                     report = shown.splitlines()[-1].split()[0]
                 if " check " in line:
-                    answers.append(shown.splitlines()[-1])
-    assert answers == [NOT_WARNED.strip(), WARNED.strip(), NOT_WARNED.strip()], "\n".join(
-        one.shown for one in terminals.values()
-    )
+                    # On a machine that does much else the ten seconds may not be enough.
+                    answers = (terminal.types(typed) for _ in range(20))
+                    answer = expected.pop(0)
+                    assert any(one.endswith(answer) for one in chain([shown], answers)), "\n".join(
+                        one.shown for one in terminals.values()
+                    )
+    assert expected == []
