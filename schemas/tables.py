@@ -425,7 +425,7 @@ class ForeignReportRow(Table, table=True):
     severity: str = Field(max_length=16)
     month: str = Field(max_length=7)
     expires: str = Field(max_length=10)
-    signers: str = Field(max_length=700)
+    signers: str = Field(max_length=2700)
     """The ids of the moderators who signed, comma-separated."""
     needed: int
     """How many had to, at its place in the log."""

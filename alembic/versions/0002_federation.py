@@ -138,7 +138,7 @@ def upgrade() -> None:
         sa.Column("severity", sa.String(length=16), nullable=False),
         sa.Column("month", sa.String(length=7), nullable=False),
         sa.Column("expires", sa.String(length=10), nullable=False),
-        sa.Column("signers", sa.String(length=700), nullable=False),
+        sa.Column("signers", sa.String(length=2700), nullable=False),
         sa.Column("needed", sa.Integer(), nullable=False),
         sa.Column("standing", sa.String(length=16), nullable=False),
         sa.Column("over_quota", sa.Boolean(), nullable=False),

@@ -83,6 +83,17 @@ def test_a_danger_needs_two_moderators(peer: Peer) -> None:
     assert peer.counted == 1
 
 
+def test_as_many_may_sign_as_an_envelope_holds(peer: Peer) -> None:
+    names = [f"lily-{number:035}" for number in range(64)]
+    lily, iris = peer.identity.collectives
+    many = tuple(peer.moderator(name) for name in names)
+    full = lily.model_copy(update={"moderators": lily.moderators + many})
+    peer.issue(collectives=(full, iris))
+    assert peer.outcome_of(peer.keys(), peer.report(by=names)) == [GOOD] * 2
+    (row,) = rows_of(peer.world, "foreign_report")
+    assert row["signers"].split(",") == names
+
+
 @sqlite
 def test_two_keys_of_one_moderator_are_one_moderator(peer: Peer) -> None:
     peer.taken()
