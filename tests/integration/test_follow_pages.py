@@ -323,6 +323,27 @@ def test_what_is_shown_to_another_partner_is_compared(world: World, peer: Peer) 
         assert witness.line.state == "following"
 
 
+@sqlite
+def test_what_others_saw_is_asked_for_whenever_something_is_new(world: World, peer: Peer) -> None:
+    with followed(world, "gamma.example") as witness:
+        peer.append(peer.report(113))
+        witness.sync()
+        world.clock.pass_(hours=1)
+        witness.says("/witness", peer.checkpoint())
+        world.parts.follow()
+        assert (peer.line.state, peer.line.entries) == ("following", 2)
+        question = f"{FEED}/witness?log=hostile.example:1"
+        assert (peer.asked.count(question), witness.asked.count(question)) == (0, 1)
+        world.clock.pass_(hours=1)
+        world.parts.follow()
+        assert witness.asked.count(question) == 1
+        peer.append(peer.report(114))
+        witness.says("/witness", peer.checkpoint(2, root=bytes(32)))
+        world.clock.pass_(hours=1)
+        world.parts.follow()
+        assert (peer.line.state, peer.line.code) == ("quarantined", "fork")
+
+
 def test_an_elision_that_nothing_covers_is_caught_at_the_head(peer: Peer) -> None:
     gone, other = peer.report(113), peer.report(114)
     peer.append(leaf_of(gone), other)
@@ -456,6 +477,27 @@ def test_a_long_log_is_fetched_page_by_page_and_goes_on_where_it_stopped(peer: P
     assert asked == [f"{FEED}/entries?from={first}&limit=256" for first in (0, 256, 512)]
     position = row(peer)
     assert position["frontier"].startswith(root_of(peer.leaves()[:512]))
+
+
+@sqlite
+def test_a_stop_in_the_middle_is_nobody_s_failure(peer: Peer) -> None:
+    peer.taken()
+    peer.append(*(peer.risk(114) for _ in range(9)))
+    before = row(peer)
+    count = []
+
+    def answer(query: dict[str, str]) -> Sent:
+        count.append(1)
+        if len(count) == 2:
+            peer.world.parts.remote.stop()
+        return Sent(as_json(peer.page(int(query["from"]), 3)))
+
+    peer.answers["/entries"] = answer
+    synced = peer.sync()
+    assert (synced.code, synced.entries) == ("stopped", 3)
+    after = row(peer)
+    assert all(after[name] == before[name] for name in ("failures", "retry_at", "code", "state"))
+    assert (after["size"], len(rows_of(peer.world, "foreign_entry"))) == (4, 4)
 
 
 @sqlite
