@@ -3,21 +3,27 @@
 import itertools
 import os
 import secrets
+import statistics
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import insert
 
 from api.crypto.buckets import bucket_word
-from api.crypto.oprf import derive_key, hash_to_group
+from api.crypto.oprf import hash_to_group
 from api.crypto.ristretto import Element, multiply
 from api.keyring import read_key
+from api.server import configure_logs
 from api.services.drafts import signed
 from api.store.engine import open_engine
 from schemas.tables import IdentifierRow, ReportRow
 from tests.factories import NETWORK, Clock, World
+from tests.services import postgresql
 
+# A million takes about five minutes.
 TOKENS = int(os.environ.get("PARASOL_BENCH_TOKENS", "20000"))
 AT_ONCE = 10_000
 FEW = 2_000
@@ -41,25 +47,53 @@ def stocked(folder: Path, url: str, tokens: int) -> World:
 def rotation(folder: Path, url: str, tokens: int = TOKENS) -> tuple[float, float, float]:
     """Return the seconds of the multiplications alone, of a whole rotation, and of its last step.
 
-    The last is one transaction, during which nothing else can be written.
+    The last is one transaction, during which nothing else can be written. Alone is one core's,
+    measured before, between and after, since other things may go on in this machine.
     """
     world = stocked(folder, url, tokens)
+    few = list(_tokens(FEW))
     try:
         work = world.parts.rotation
         delta = work.choose()
-        few = list(_tokens(FEW))
-        start = time.perf_counter()
-        for token in few:
-            multiply(delta, token)
-        alone = (time.perf_counter() - start) / FEW * tokens
-        start = time.perf_counter()
-        work.convert(delta, lambda _done, _all: None)
-        middle = time.perf_counter()
-        work.switch(signed(work.draft(delta), [read_key(world.root)]), delta)
-        end = time.perf_counter()
+        alone = [_seconds(lambda: [multiply(delta, token) for token in few])]
+        ahead = _seconds(lambda: work.convert(delta, lambda _done, _all: None))
+        alone += [_seconds(lambda: [multiply(delta, token) for token in few])]
+        envelope = signed(work.draft(delta), [read_key(world.root)])
+        last = _seconds(lambda: work.switch(envelope, delta))
+        alone += [_seconds(lambda: [multiply(delta, token) for token in few])]
     finally:
         world.close()
-    return alone, end - start, end - middle
+    return statistics.fmean(alone) / FEW * tokens, ahead + last, last
+
+
+def rotation_rows() -> list[tuple[str, str]]:
+    """Run it over both databases, where there are both; return the rows of the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/bench.db"
+        rows += _rows("SQLite", rotation(Path(folder), url))
+    with (
+        suppress(ImportError, OSError),
+        tempfile.TemporaryDirectory() as folder,
+        postgresql() as server,
+    ):
+        rows += _rows("PostgreSQL", rotation(Path(folder), f"{server}/postgres"))
+    return rows
+
+
+def _rows(database: str, found: tuple[float, float, float]) -> list[tuple[str, str]]:
+    alone, whole, last = found
+    ratio = f"{whole / alone:.2f} × its multiplications on one core"
+    return [
+        (f"rotation, {TOKENS:,} tokens, {database}", ratio),
+        (f"… its last step, {database}", f"{last:.1f} s"),
+    ]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def _tokens(number: int) -> Iterator[Element]:
@@ -84,3 +118,9 @@ def _identifier(seq: int, token: Element) -> dict[str, object]:
         "report": seq, "position": 0, "kind": "phone", "token": bytes(token),
         "word": bucket_word(token, NETWORK, 1), "tag": secrets.token_bytes(16), "live": True,
     }  # fmt: skip
+
+
+if __name__ == "__main__":
+    configure_logs()
+    for name, figure in rotation_rows():
+        print(f"{name:44}{figure}")

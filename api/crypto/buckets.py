@@ -24,6 +24,7 @@ SMALL: Final = 48 * 1024
 MAX_AGE: Final = 48 * 3600
 MAX_AHEAD: Final = 3600
 
+_MOST: Final = 255
 _MAGIC: Final = b"PARASOL1"
 _HEADER: Final = struct.Struct(">8sIB3sIII16s")
 _ENTRY_SIZE: Final = 12
@@ -54,15 +55,8 @@ class Counts:
 
     def encode(self) -> bytes:
         """Return five bytes, each saturating at 255."""
-        return bytes(
-            [
-                min(255, self.danger),
-                min(255, self.risk),
-                min(255, self.nuisance),
-                min(255, self.collectives),
-                min(255, self.recent),
-            ]
-        )
+        counts = (self.danger, self.risk, self.nuisance, self.collectives, self.recent)
+        return bytes(counts if max(counts) <= _MOST else (min(_MOST, one) for one in counts))
 
 
 @dataclass(frozen=True, slots=True)

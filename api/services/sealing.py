@@ -9,7 +9,6 @@ from api.crypto.buckets import (
     Counts,
     Layout,
     bucket_index,
-    bucket_word,
     plan_layout,
     seal_bucket,
 )
@@ -70,15 +69,12 @@ class Sealer:
 
     def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
         """Cut the list anew: the smallest layout in which every bucket fits."""
-        words = {
-            entry: bucket_word(entry[0], identity.network, identity.epoch)
-            for entry in self._listed(tx, 0, Layout(0, 0), now)
-        }
-        finest = Counter(bucket_index(word, MAX_BITS) for word in words.values())
+        rows = self._rows(tx, 0, Layout(0, 0), now)
+        finest = Counter(bucket_index(word, MAX_BITS) for _, word, _ in rows)
         layout = self._planned(finest, MAX_BITS)
         cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
-        for entry, word in words.items():
-            cut[bucket_index(word, layout.bits)].append(entry)
+        for token, word, counts in rows:
+            cut[bucket_index(word, layout.bits)].append((token, Counts(*counts)))
         edition = self._chance(16).hex()
         tx.buckets.lay_out(edition, identity.epoch, layout.bits, layout.slots, generation)
         return self._put(tx, identity, layout, cut, now, generation)
@@ -126,12 +122,15 @@ class Sealer:
         return len(buckets)
 
     def _listed(self, tx: Transaction, index: int, layout: Layout, now: datetime) -> list[Entry]:
+        return [(token, Counts(*counts)) for token, _, counts in self._rows(tx, index, layout, now)]
+
+    def _rows(
+        self, tx: Transaction, index: int, layout: Layout, now: datetime
+    ) -> list[tuple[bytes, int, list[int]]]:
         width = 1 << (WORD_BITS - layout.bits)
         recent_from = f"{now.year - (now.month < MONTHS_A_YEAR):04}-{now.month % 12 + 1:02}"
-        rows = tx.buckets.listed(
-            index * width, (index + 1) * width - 1, f"{now:%Y-%m-%d}", recent_from
-        )
-        return [(token, Counts(*counts)) for token, *counts in rows]
+        first, last = index * width, (index + 1) * width - 1
+        return list(tx.buckets.listed(first, last, f"{now:%Y-%m-%d}", recent_from))
 
 
 def _is_old(hour: int, day: str, now: datetime) -> bool:

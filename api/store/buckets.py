@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from sqlalchemy import select as columns  # which knows the types of more than four
 from sqlmodel import Session, String, case, cast, col, delete, func, select, union_all, update
 
 from api.store.counting import counts, its_partner, its_policy, its_report, published
@@ -40,19 +41,20 @@ class Buckets:
 
     def listed(
         self, first: int, last: int, today: str, recent_from: str
-    ) -> Iterator[tuple[bytes, int, int, int, int, int]]:
-        """Yield each listed token whose word is in [`first`, `last`] with its five counts.
+    ) -> Iterator[tuple[bytes, int, list[int]]]:
+        """Yield each listed token whose word is in [`first`, `last`], that, and its five counts.
 
         In the order of §3: danger, risk, nuisance, collectives, recent. A token is listed while a
         published report holds it whose `expires` is not before `today`, or a partner's that
         counts on that day.
         """
         ours = (
-            select(
-                IdentifierRow.token,
-                ReportRow.published_severity,
-                ReportRow.published_month,
-                ReportRow.collective,
+            columns(
+                col(IdentifierRow.token),
+                col(IdentifierRow.word),
+                col(ReportRow.published_severity),
+                col(ReportRow.published_month),
+                col(ReportRow.collective),
             )
             .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
             .where(
@@ -62,10 +64,11 @@ class Buckets:
             )
         )
         theirs = (
-            select(
-                ForeignIdentifierRow.token,
-                ForeignReportRow.severity,
-                ForeignReportRow.month,
+            columns(
+                col(ForeignIdentifierRow.token),
+                col(ForeignIdentifierRow.word),
+                col(ForeignReportRow.severity),
+                col(ForeignReportRow.month),
                 # No id of a collective has a slash: two instances may have the same one.
                 cast(ForeignReportRow.partner, String) + "/" + col(ForeignReportRow.collective),
             )
@@ -75,8 +78,9 @@ class Buckets:
             .where(col(ForeignIdentifierRow.word).between(first, last), counts(today))
         )
         both = union_all(ours, theirs).subquery()
-        query = select(  # type: ignore[call-overload]
+        query = columns(
             both.c.token,
+            func.min(both.c.word),
             *(
                 func.sum(case((both.c.published_severity == severity, 1), else_=0))
                 for severity in ("danger", "risk", "nuisance")
@@ -84,9 +88,8 @@ class Buckets:
             func.count(func.distinct(both.c.collective)),
             func.sum(case((both.c.published_month >= recent_from, 1), else_=0)),
         ).group_by(both.c.token)
-        for token, *numbers in self._session.exec(query):
-            danger, risk, nuisance, collectives, recent = (int(number) for number in numbers)
-            yield token, danger, risk, nuisance, collectives, recent
+        for token, word, *numbers in self._session.connection().execute(query):
+            yield token, word, [int(number) for number in numbers]  # PostgreSQL's are decimals
 
     def layout(self) -> LayoutRow | None:
         """Return the layout in force, or None before the first sealing."""
