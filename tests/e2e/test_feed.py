@@ -23,6 +23,7 @@ from tests.e2e.conftest import problem_of
 from tests.factories import Moderator, World
 from tests.hostile import Peer, followed, rows_of, seed_of
 
+sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 FEED = "/feed/v1"
 HEAD, ENTRIES = f"{FEED}/checkpoint", f"{FEED}/entries?from=0"
 WITNESS, RETURNS = f"{FEED}/witness?log=hostile.example:1", f"{FEED}/returns?from=0"
@@ -87,6 +88,7 @@ def opened(world: World, answer: Any, frontier: Frontier | None = None) -> Any:
     return open_page(page, world.identity, frontier or Frontier())
 
 
+@sqlite
 def test_anybody_may_know_who_lives_here(world: World, client: TestClient) -> None:
     answer = client.get("/.well-known/parasol")
     assert answer.json() == {
@@ -120,6 +122,7 @@ def test_a_request_is_answered_once(partner: Caller) -> None:
     problem_of(partner.sent(path, headers), 401, "clock-skew")
 
 
+@sqlite
 def test_a_signature_is_of_one_form(partner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def by_hand(components: str, tag: str = "parasol-feed", **changes: Any) -> dict[str, str]:
         created = int(partner.world.clock.now.timestamp())
@@ -152,6 +155,7 @@ def test_a_signature_is_of_one_form(partner: Caller, monkeypatch: pytest.MonkeyP
     problem_of(partner.sent(HEAD, partner.signature(HEAD)), 401, "bad-signature")
 
 
+@sqlite
 def test_a_signature_is_for_this_instance_and_this_question(partner: Caller) -> None:
     mine = partner.signature(HEAD)
     for path in (ENTRIES, WITNESS, f"{HEAD}?x=1"):
@@ -167,6 +171,7 @@ def test_a_signature_is_for_this_instance_and_this_question(partner: Caller) -> 
     problem_of(partner.client.get(HEAD, headers=two), 401, "bad-signature")
 
 
+@sqlite
 def test_clocks_may_differ_by_five_minutes(partner: Caller) -> None:
     now = int(partner.world.clock.now.timestamp())
     for created, status in ((now + 300, 200), (now - 600, 200), (now + 301, 401), (now - 601, 401)):
@@ -311,6 +316,7 @@ def test_a_partner_gets_back_what_it_said_byte_for_byte_and_nobody_else_does(
         other.sync()
         answer = stranger.get(RETURNS).json()
         assert (answer["log"], answer["to"]) == ("gamma.example:1", 2)
+        assert partner.get(RETURNS).json()["log"] == "hostile.example:1"
         # What one has seen of another, every partner may know: that is what a witness is for.
         assert Envelope.model_validate(stranger.get(WITNESS).json()) == peer.checkpoint()
 

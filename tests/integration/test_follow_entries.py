@@ -66,6 +66,7 @@ def test_a_report_by_a_wrong_or_unknown_key_is_refused_between_good_ones(peer: P
     assert {row["seq"] for row in rows_of(peer.world, "foreign_identifier")} == {1, 3, 5}
 
 
+@sqlite
 def test_a_danger_needs_two_moderators(peer: Peer) -> None:
     one, twice = peer.report(113, by=("lily-a",)), peer.report(113)
     doubled = twice.model_copy(update={"signatures": twice.signatures[:1] * 2})
@@ -171,6 +172,7 @@ def test_an_unknown_type_is_kept_as_a_leaf(peer: Peer) -> None:
     assert [row["leaf"] for row in rows_of(peer.world, "foreign_entry")] == peer.leaves()
 
 
+@sqlite
 def test_no_other_spelling_of_a_document_is_taken(peer: Peer) -> None:
     seed, kind = peer.seed("lily-a"), Retract.payload_type
     target = peer.risk()
@@ -235,6 +237,7 @@ def test_a_report_that_nobody_could_write_is_refused(peer: Peer) -> None:
     assert peer.outcome_of(members(peer, identifiers=kinds[:4])) == [GOOD]
 
 
+@sqlite
 def test_days_and_networks_that_cannot_be_are_refused(peer: Peer) -> None:
     today = peer.now.date()
     cases: list[tuple[dict[str, Any], str | None]] = [

@@ -54,6 +54,7 @@ def newcomer(peer: Peer, name: str, collective: str = "lily") -> tuple[Collectiv
 # What no identity may be
 
 
+@sqlite
 def test_an_identity_of_another_root_than_was_compared_is_refused(peer: Peer) -> None:
     stranger = peer.draft(version=1, previous=None, root=peer.root("thief"))
     peer.identities.clear()
@@ -66,6 +67,7 @@ def test_an_identity_of_another_root_than_was_compared_is_refused(peer: Peer) ->
     assert (peer.line.state, peer.line.identity_version) == ("waiting", 0)
 
 
+@sqlite
 def test_the_first_identity_needs_as_many_root_signatures_as_it_says(
     joined: Callable[..., Peer],
 ) -> None:
@@ -135,6 +137,7 @@ REFUSED: dict[str, Callable[[Peer], None]] = {
 }  # fmt: skip
 
 
+@sqlite
 def test_an_identity_that_may_not_follow_is_refused(peer: Peer) -> None:
     peer.taken(peer.report())
     for name, put in REFUSED.items():
@@ -180,6 +183,7 @@ def test_an_identity_that_contradicts_itself_is_refused(peer: Peer) -> None:
         peer.world.clock.pass_(**WAIT)
 
 
+@sqlite
 def test_a_version_is_not_replaced_by_another_of_its_number(peer: Peer) -> None:
     peer.taken(peer.report())
     other = peer.draft(version=1, previous=None, collectives=newcomer(peer, "lily-d"))

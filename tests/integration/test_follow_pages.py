@@ -155,6 +155,7 @@ def head(peer: Peer, **changes: Any) -> None:
     peer.says("/checkpoint", peer.checkpoint(by=by, **changes))
 
 
+@sqlite
 def test_a_checkpoint_by_another_key_is_refused(peer: Peer) -> None:
     peer.taken(peer.report())
     peer.append(peer.report(114))
@@ -174,6 +175,7 @@ def test_a_checkpoint_by_another_key_is_refused(peer: Peer) -> None:
     assert peer.fetched["/v1/identity"] == 2
 
 
+@sqlite
 def test_an_old_head_and_one_from_the_future_are_refused(peer: Peer) -> None:
     peer.taken(peer.report())
     peer.append(peer.report(114))
@@ -199,6 +201,7 @@ def test_a_frozen_head_is_noticed_though_nothing_is_new(peer: Peer) -> None:
     assert (peer.line.state, peer.counted) == ("following", 1)
 
 
+@sqlite
 def test_the_head_of_another_log_under_the_same_key_is_refused(peer: Peer) -> None:
     peer.taken(peer.report())
     peer.append(peer.report(114))
