@@ -8,7 +8,6 @@ days are `YYYY-MM-DD`: both sort and compare alike on SQLite and PostgreSQL.
 from sqlalchemy import (
     BigInteger,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -439,18 +438,19 @@ class ForeignReportRow(Table, table=True):
 
 
 class ForeignIdentifierRow(Table, table=True):
-    """One token of a partner's report, in this instance's epoch."""
+    """One token of a partner's report, in this instance's epoch.
+
+    It refers to the partner only: how to check that the report is there PostgreSQL would decide
+    while there is none, and then read all of them for each token of a long log.
+    """
 
     __tablename__ = "foreign_identifier"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["partner", "log", "seq"],
-            ["foreign_report.partner", "foreign_report.log", "foreign_report.seq"],
-            ondelete="CASCADE",
-        ),
-    )
 
-    partner: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    partner: int = Field(
+        primary_key=True,
+        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
+        sa_column_kwargs={"autoincrement": False},
+    )
     log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     seq: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}

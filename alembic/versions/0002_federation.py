@@ -206,9 +206,9 @@ def upgrade() -> None:
         sa.Column("token", sa.LargeBinary(length=32), nullable=False),
         sa.Column("word", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["partner", "log", "seq"],
-            ["foreign_report.partner", "foreign_report.log", "foreign_report.seq"],
-            name=op.f("fk_foreign_identifier_partner_log_seq_foreign_report"),
+            ["partner"],
+            ["partner.id"],
+            name=op.f("fk_foreign_identifier_partner_partner"),
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint(
