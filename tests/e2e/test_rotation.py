@@ -29,6 +29,8 @@ from tests.e2e.conftest import (
     serving,
     this_month,
 )
+from tests.e2e.test_web_client import Device, Driver
+from tests.e2e.test_web_desk import InBrowser, in_hand
 from tests.factories import Moderator, World
 
 
@@ -207,3 +209,46 @@ def test_a_desk_that_stayed_open_goes_on(stage: tuple[Server, Cast]) -> None:
         )
         assert item.epoch == 3
         assert len(list(one.find(number(7)))) == 1
+
+
+# ---- The pages ----
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Driver]:
+    driver = Driver()
+    yield driver
+    driver.close()
+
+
+def test_a_page_that_stayed_open_looks_up_again_by_itself(
+    stage: tuple[Server, Cast], driver: Driver
+) -> None:
+    server, _ = stage
+    device = Device(driver, server.address)
+    device("signIn", line=server.invitation("rose"))
+    before = device.check(number(LISTED), number(UNLISTED))
+    goes_over(server)
+    assert device.check(number(LISTED), number(UNLISTED)) == before
+    assert (before[0]["danger"], before[1]) == (1, None)
+
+
+def test_a_desk_in_the_page_signs_what_was_read_before(
+    stage: tuple[Server, Cast], driver: Driver
+) -> None:
+    server, cast = stage
+    with client_of(server, cast.member) as client:
+        client.report(report_of(server.world))
+    desk = InBrowser(Device(driver, server.address))
+    desk.kid = desk("bring", **in_hand(cast.rose[0], server))["kid"]
+    desk.unlock()
+    (row,) = desk("queue", status=None)
+    desk("open", id=row["id"])
+    rotate(server.world)
+    signed_now = desk("approve", id=row["id"])
+    assert (signed_now["status"], signed_now["approvals"]) == ("in_review", 1)
+    item = server.world.item(cast.rose[1])
+    assert (item.epoch, item.approvals) == (2, 1)
+    # What was listed before the change is found under the new token.
+    goes_over(server)
+    assert desk("open", id=row["id"])["row"]["approvals"] == 0
