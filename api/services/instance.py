@@ -87,6 +87,13 @@ class Instance:
         """Return K of an epoch, earlier ones too; raise KeyFileError where a delta is not here."""
         return oprf.public_key(self._keys.find(lambda ring: ring.network_key(self._began, epoch)))
 
+    def factor(self, epoch: int, into: int) -> Scalar:
+        """Return what leads from the network key of `epoch` to that of the later epoch `into`.
+
+        Raises KeyFileError where a delta between is not here.
+        """
+        return self._keys.find(lambda ring: ring.factor(epoch, into))
+
     def convert(self, token: bytes, epoch: int, into: int) -> Element:
         """Return what a token of `epoch` became in the later epoch `into`.
 
@@ -94,8 +101,7 @@ class Instance:
         """
         if epoch == into:
             return element(token)
-        factor = self._keys.find(lambda ring: ring.factor(epoch, into))
-        return multiply(factor, element(token))
+        return multiply(self.factor(epoch, into), element(token))
 
     def held(self, tx: Transaction) -> Held:
         """Return the identity in force as `tx` sees it, with the network key of its epoch."""

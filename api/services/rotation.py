@@ -8,9 +8,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from api.crypto.buckets import bucket_word
 from api.crypto.failures import InvalidInput
@@ -28,7 +28,6 @@ from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.documents import Envelope, Identity
 from schemas.reports import Status
-from schemas.tables import ConvertedRow
 
 AT_ONCE = 1_000
 """Tokens a transaction: what a stop loses, and how long a writer may have to wait."""
@@ -95,15 +94,13 @@ class Rotation:
         """
         with self._store.begin() as tx:
             identity = current_identity(tx)
-            known = tx.conversion.sample()
-            if known is not None and not _is_of(known, identity, delta):
-                tx.conversion.clear()
+            step = _Step(identity.network, identity.epoch + 1, delta)
+            step.drop_others(tx)
         with self._store.read() as tx:
             total, done = tx.conversion.total(), tx.conversion.done()
         progress(done, total)
-        work = partial(_converted, identity=identity, delta=delta)
         for table in TABLES:
-            for rows in _ahead(self._pages(table), work):
+            for rows in _ahead(self._pages(table), step.converted):
                 with self._store.begin() as tx:
                     tx.conversion.add(rows)
                 done += len(rows)
@@ -122,20 +119,12 @@ class Rotation:
         """
         with self._store.begin() as tx:
             tx.collectives.hold_identity(alone=True)
-            tx.conversion.lock()
-            pinned = current_identity(tx)
-            for table in TABLES:
-                after = BEGINNING
-                while words := tx.conversion.missing(table, after, AT_ONCE):
-                    tx.conversion.add(_converted(words, pinned, delta))
-                    after = max(words.values())
-            tx.conversion.swap(pinned.epoch + 1)
-            self._restart_approvals(tx)
+            pinned, now = current_identity(tx), self._clock()
+            carry_over(tx, pinned.network, pinned.epoch + 1, delta, now)
             identity = self._identities.put_in_force(tx, pinned, envelope)
             if identity.epoch != pinned.epoch + 1:
                 raise InvalidInput("identity-refused")
-            self._sealer.seal_anew(tx, identity, self._clock())
-            tx.conversion.clear()
+            self._sealer.seal_anew(tx, identity, now)
         self._store.tidy()
         return identity
 
@@ -150,26 +139,53 @@ class Rotation:
             yield page
             after = max(page.values())
 
-    def _restart_approvals(self, tx: Transaction) -> None:
-        for report in tx.conversion.half_approved():
-            note(tx, self._clock(), report, "operator", Status.IN_REVIEW, "key changed")
-            if not tx.reports.change(report, (Status.IN_REVIEW,), envelope=None, entry=None):
-                raise Conflict
+
+def carry_over(tx: Transaction, network: str, epoch: int, factor: Scalar, now: datetime) -> None:
+    """Bring all that is stored into the later `epoch`, to whose network key `factor` leads.
+
+    In `tx`, which holds the identity alone, and puts one of that epoch in force; the list is left
+    as it was, to be sealed anew.
+    """
+    step = _Step(network, epoch, factor)
+    tx.conversion.lock()
+    step.drop_others(tx)
+    for table in TABLES:
+        after = BEGINNING
+        while words := tx.conversion.missing(table, after, AT_ONCE):
+            tx.conversion.add(step.converted(words))
+            after = max(words.values())
+    tx.conversion.swap(epoch)
+    tx.conversion.clear()
+    for report in tx.conversion.half_approved():
+        note(tx, now, report, "operator", Status.IN_REVIEW, "key changed")
+        if not tx.reports.change(report, (Status.IN_REVIEW,), envelope=None, entry=None):
+            raise Conflict
 
 
-def _is_of(known: ConvertedRow, identity: Identity, delta: Scalar) -> bool:
-    """Tell whether what is converted leads from the epoch in force, and by this delta."""
-    becomes = multiply(delta, element(known.token))
-    return (known.epoch, known.next_token) == (identity.epoch + 1, becomes)
+class _Step(NamedTuple):
+    """Where tokens are taken, and by which factor."""
 
+    network: str
+    epoch: int
+    factor: Scalar
 
-def _converted(words: Mapping[bytes, int], identity: Identity, delta: Scalar) -> list[Converted]:
-    network, epoch = identity.network, identity.epoch + 1
-    found = ((word, token, multiply(delta, Element(token))) for token, word in words.items())
-    return [
-        (word, token, epoch, bucket_word(becomes, network, epoch), becomes)
-        for word, token, becomes in found
-    ]
+    def converted(self, words: Mapping[bytes, int]) -> list[Converted]:
+        """Return what tokens, given with their words, become."""
+        found = (
+            (word, token, multiply(self.factor, Element(token))) for token, word in words.items()
+        )
+        return [
+            (word, token, self.epoch, bucket_word(becomes, self.network, self.epoch), becomes)
+            for word, token, becomes in found
+        ]
+
+    def drop_others(self, tx: Transaction) -> None:
+        """Forget what was computed on the way to somewhere else."""
+        known = tx.conversion.sample()
+        if known is not None and (known.epoch, known.next_token) != (
+            self.epoch, multiply(self.factor, element(known.token)),
+        ):  # fmt: skip
+            tx.conversion.clear()
 
 
 def _ahead(

@@ -350,6 +350,28 @@ def test_reports_filed_during_the_change_are_in_one_epoch_or_refused(world: Worl
     assert {item.identifiers[0].token for item in items} == {world.token(n) for n in filed}
 
 
+def test_several_epochs_can_be_passed_at_once(world: World) -> None:
+    """As after a restore, of an instance whose partners have seen it go on."""
+    moderators, member = world.collective("rose"), world.member("rose")
+    world.publish(member, moderators, 1)
+    (before,) = tokens(world)
+    factor = scalar_from_uniform(secrets.token_bytes(64))
+    token = multiply(factor, element(before))
+
+    def pass_and_stop() -> None:
+        with world.parts.store.begin() as tx:
+            tx.collectives.hold_identity(alone=True)
+            work.carry_over(tx, NETWORK, 4, factor, world.clock.now)
+            (report,) = tx.reports.all_published()
+            (row,) = tx.reports.identifiers(report)
+            assert (row.token, row.word) == (token, bucket_word(token, NETWORK, 4))
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        pass_and_stop()
+    assert tokens(world) == {before}
+
+
 # ---- What is served meanwhile ----
 
 
