@@ -151,14 +151,22 @@ class Healing:
                     raise InvalidInput("fork")
 
     def _fetched(self, identity: Identity, frontier: Frontier, seen: Sequence[Witnessed]) -> _Tail:
-        """Return the entries behind `frontier` from whoever has most and gives them whole."""
+        """Return the entries behind `frontier` from whoever has most, and of these the fullest.
+
+        Who has purged us, or holds erased what we published, gives back less than others.
+        """
         failure: Exception = PartnerFailure("unreachable")
+        tails: list[_Tail] = []
         for one in seen:
+            if tails and one.checkpoint.size < seen[0].checkpoint.size:
+                break
             try:
-                return self._fetched_from(identity, frontier, one)
+                tails.append(self._fetched_from(identity, frontier, one))
             except (PartnerFailure, InvalidInput) as failed:
                 failure = failed
-        raise failure
+        if not tails:
+            raise failure
+        return max(tails, key=lambda tail: sum(isinstance(e, SignedEntry) for e in tail.entries))
 
     def _fetched_from(self, identity: Identity, frontier: Frontier, seen: Witnessed) -> _Tail:
         feed = self._positions.read(seen.by).feed
@@ -216,6 +224,8 @@ class Healing:
         self._log.put_back(tx, identity, row, tail.entries)
         tx.log.set_state(row, "open")
         self._replay.run(tx, identity, tail.entries)
+        # What nobody has any more must be explained to whoever follows us later.
+        self._log.erase_lost(tx, identity)
 
 
 def _adopt(tx: Transaction, identity: Identity, envelope: Envelope) -> None:

@@ -116,6 +116,16 @@ class Log:
             erased += len(over)
         return erased
 
+    def erase_lost(self, tx: Transaction, identity: Identity) -> None:
+        """Say of what came back from partners without its content that it is erased."""
+        row, _ = self._current(tx, identity)
+        lost, explained = tx.log.lost(row.number), set[bytes]()
+        for envelope in tx.log.of_type(row.number, Erase.payload_type) if lost else ():
+            document = Erase.decode(Envelope.model_validate_json(envelope).payload)
+            explained.update(document.targets)
+        unexplained = [entry for entry in lost if entry.leaf not in explained]
+        self._erase(tx, identity, row, unexplained, EraseReason.EXPIRED)
+
     def renew(self, tx: Transaction, identity: Identity) -> bool:
         """Sign the newest checkpoint anew if it is old; tell whether."""
         row, _ = self._current(tx, identity)

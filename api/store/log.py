@@ -89,6 +89,19 @@ class Log:
         one = update(EntryRow).where(col(EntryRow.leaf) == leaf)
         self._session.exec(one.values(report=report, expires=expires))
 
+    def lost(self, log: int) -> list[EntryRow]:
+        """Return the entries of which only the leaf hash is here."""
+        query = select(EntryRow).where(EntryRow.log == log, col(EntryRow.envelope).is_(None))
+        return list(self._session.exec(query.order_by(col(EntryRow.seq))))
+
+    def of_type(self, log: int, payload_type: str) -> list[str]:
+        """Return the envelopes of one type of document, as JSON text."""
+        said = f'%"payloadType":"{payload_type}"%'
+        query = select(EntryRow.envelope).where(
+            EntryRow.log == log, col(EntryRow.envelope).like(said)
+        )
+        return [text for text in self._session.exec(query) if text is not None]
+
     def elided(self, log: int) -> int:
         """Return how many entries are erased."""
         query = select(func.count()).where(EntryRow.log == log, col(EntryRow.envelope).is_(None))

@@ -23,10 +23,12 @@ from api.store.backup import MADE_ANEW
 from api.store.engine import Store, open_engine
 from api.store.schema import HEAD, UnknownSchema, configuration, migrate
 from schemas.callers import Role
+from schemas.feed import Policy
 from schemas.moderation import Approval
 from schemas.reports import Warn
-from schemas.tables import Table
+from schemas.tables import EvidenceRow, PartnerIdentityRow, Table
 from tests.factories import World
+from tests.foreign import Partner
 
 SCRIPTS = Path(__file__).parents[2] / "alembic"
 SECOND = """
@@ -92,6 +94,17 @@ def busy(world: World) -> None:
     world.file(member, 200, 201)
     world.join("rose")
     world.parts.callers.invite("rose", Role.MEMBER, 1)
+    partner = Partner(world, policy=Policy.AUTO)
+    partner.report(115)
+    partner.set_policy(Policy.HOLD, "lily")
+    with world.parts.store.begin() as tx:
+        tx.partners.set_keys(partner.id, {"k" * 44: bytes(32)}, claimed=True)
+        tx.partners.add_identities(
+            [PartnerIdentityRow(partner=partner.id, version=1, sha256=bytes(32), envelope="{}")]
+        )
+        tx.partners.add_evidence(
+            EvidenceRow(partner=partner.id, at=0, code="fork", ours="{}", theirs="{}")
+        )
 
 
 def with_second(folder: Path, *, recreate: str = "auto", rest: str = "") -> Any:
