@@ -161,7 +161,7 @@ class Parts:
         self.partners = Partners(store, instance, self.remote, clock)
         replay = Replay(instance, clock, os.urandom)
         self.healing = Healing(
-            store, instance, self.log, self.positions, self.witnessing, self.remote, replay
+            store, instance, self.log, self.positions, self.witnessing, self.remote, replay, clock
         )
         self._holder = secrets.token_hex(16)
         self._healed_at = -HEALING_SECONDS

@@ -5,7 +5,7 @@ differently, is kept as evidence, and the partner is not asked again until the o
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +18,8 @@ from api.keyring import KeyFileError
 from api.services.feed import FEED_PATH
 from api.services.ingest import Ingest, Terms, Versions
 from api.services.instance import Clock, Instance
+from api.services.judging import JudgedPage
+from api.services.pages import Head, Pages, announced
 from api.services.positions import (
     CLOSED,
     FOLLOWING,
@@ -31,16 +33,8 @@ from api.services.positions import (
 from api.services.succession import Remote, first_identities, next_identities
 from api.store.engine import Store
 from api.store.transaction import Transaction
-from api.trust import (
-    OpenedPage,
-    check_current,
-    check_head,
-    open_checkpoint,
-    open_log_entry,
-    open_page,
-)
-from schemas.documents import Checkpoint, Envelope, Identity, Keys
-from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
+from api.trust import check_current, check_head, open_checkpoint
+from schemas.documents import Envelope, Identity
 from schemas.tables import PartnerRow
 
 TURN_SECONDS = 60
@@ -51,7 +45,6 @@ LEASE_LIFE = timedelta(seconds=120)
 REFRESHED_AGAIN = 600
 """Seconds until an identity is asked for again that did not help."""
 CHECKPOINT_BYTES = 16 * 1024
-PAGE_BYTES = 8 * 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -68,14 +61,6 @@ class Synced:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The newest checkpoint of a log, as it was sent."""
-
-    checkpoint: Checkpoint
-    text: str
-
-
 class Following:
     """Each partner is asked by one process at a time; if by two, one of them does nothing."""
 
@@ -86,6 +71,7 @@ class Following:
         self._store = store
         self._instance = instance
         self._positions = positions
+        self._pages = Pages(positions, remote, clock)
         self._remote = remote
         self._clock = clock
 
@@ -155,30 +141,36 @@ class Following:
     def _follow(self, origin: str, progress: Progress) -> bool:
         """Fetch all that is new; False if we were told to stop, or somebody else does it."""
         position, head = self._head(self._ready(origin))
-        while position.frontier.size < head.checkpoint.size:
-            page = self._page(position)
-            opened = self._opened(position, page)
-            _check_passing(position, opened, head, page)
-            wanted = _announced(opened.entries, position.identity)
-            if wanted > position.identity.version:
-                log = position.identity.log
-                position = self._refreshed(position)
-                if wanted > position.identity.version:
-                    raise InvalidInput("identity-refresh")
-                self._check_network(position.identity)
-                if position.identity.log != log:
-                    position, head = self._head(position)
-                    continue
-            row = self._apply(position, opened, page)
-            if row is None:
-                return False
-            position = Position(row, position.identity, opened.frontier)
-            if position.row.state != FOLLOWING:
-                break
-            if not progress(position.frontier.size, head.checkpoint.size):
-                return False
+        while position.frontier.size < head.checkpoint.size and position.row.state == FOLLOWING:
+            with self._pages.ahead(position, head) as pages:
+                for page in pages:
+                    wanted = announced(page.opened.entries, position.identity)
+                    renewed = wanted > position.identity.version
+                    if renewed:
+                        log, position = position.identity.log, self._known(position, wanted)
+                        if position.identity.log != log:
+                            position, head = self._head(position)
+                            break
+                    row = self._apply(position, page)
+                    if row is None:
+                        return False
+                    position = Position(row, position.identity, page.opened.frontier)
+                    if row.state != FOLLOWING:
+                        break
+                    if not progress(position.frontier.size, head.checkpoint.size):
+                        return False
+                    if renewed:
+                        break  # what follows is judged by the newer identity, and is where it says
         self._arrived(position, head)
         return True
+
+    def _known(self, position: Position, version: int) -> Position:
+        """Return the partner with the identity of a version that its log announces."""
+        position = self._refreshed(position)
+        if version > position.identity.version:
+            raise InvalidInput("identity-refresh")
+        self._check_network(position.identity)
+        return position
 
     def _ready(self, origin: str) -> Position:
         """Return a partner whose identity is in force, and of our network and key."""
@@ -233,7 +225,7 @@ class Following:
         if public_key != identity.public_key:
             raise InvalidInput("wrong-network")
 
-    def _head(self, position: Position) -> tuple[Position, _Head]:
+    def _head(self, position: Position) -> tuple[Position, Head]:
         """Return the head of a partner's log, and where we are in it."""
         try:
             envelope = Envelope.model_validate_json(
@@ -253,7 +245,7 @@ class Following:
                 raise (refused if waiting.code == "identity-refresh" else waiting) from None
             checkpoint = open_checkpoint(envelope, position.identity.log_key)
         check_head(checkpoint, log=position.identity.log, now=self._clock())
-        head, held = _Head(checkpoint, envelope.model_dump_json()), position.frontier
+        head, held = Head(checkpoint, envelope.model_dump_json()), position.frontier
         if checkpoint.size > held.size or (checkpoint.size, checkpoint.root) == (
             held.size, held.root,
         ):  # fmt: skip
@@ -263,57 +255,19 @@ class Following:
         code = "rollback" if checkpoint.size < held.size else "fork"
         raise ContradictionError(code, position.row.checkpoint, head.text)
 
-    def _page(self, position: Position, first: int | None = None) -> Page:
-        """Fetch a page from where we are; or, from `first` on, what ends where we are."""
-        size = position.frontier.size
-        start, limit = (size, MOST_ENTRIES) if first is None else (first, size - first)
-        url = f"{position.feed}/entries?from={start}&limit={limit}"
-        try:
-            return Page.model_validate_json(self._remote.get(url, most=PAGE_BYTES))
-        except PartnerFailure as failed:
-            if failed.code == "too-large":
-                raise InvalidInput("page-too-large") from None
-            raise
-        except ValidationError:
-            raise PartnerFailure("bad-answer") from None
-
-    def _opened(self, position: Position, page: Page) -> OpenedPage:
-        try:
-            return open_page(page, position.identity, position.frontier)
-        except InvalidInput as refused:
-            if refused.code == "root-mismatch":
-                self._probe(position)
-            raise
-
-    def _probe(self, position: Position) -> None:
-        """Ask what the log was when it was as long as what we have; raise where it was another.
-
-        Of a page that does not fit it cannot be told whether the page is wrong, or the past.
-        """
-        size, ours = position.frontier.size, position.row.checkpoint
-        if ours is None or not size:
-            return
-        try:
-            envelope = self._page(position, size - 1).checkpoint
-            then = open_checkpoint(envelope, position.identity.log_key)
-        except (InvalidInput, PartnerFailure):
-            return  # it won't say: then the page is wrong
-        same = (then.log, then.size) == (position.identity.log, size)
-        if same and then.root != position.frontier.root:
-            raise ContradictionError("fork", ours, envelope.model_dump_json())
-
-    def _apply(self, position: Position, opened: OpenedPage, page: Page) -> PartnerRow | None:
+    def _apply(self, position: Position, page: JudgedPage) -> PartnerRow | None:
         """Do all that a page says, and move on, in one transaction; None if somebody else did."""
-        before = position.row
+        before, opened = position.row, page.opened
+        first = opened.frontier.size - len(opened.entries)
         with self._store.begin() as tx:
             row = tx.partners.find(before.origin, lock=True)
-            where = (before.id, before.log, page.first, FOLLOWING)
+            where = (before.id, before.log, first, FOLLOWING)
             if row is None or (row.id, row.log, row.size, row.state) != where:
                 return None
             terms = self._terms(tx)
-            Ingest(tx, row, _versions(tx, row), terms).apply(opened.entries, opened.leaves)
+            Ingest(tx, row, _versions(tx, row), terms).apply(page)
             row.size, row.frontier = opened.frontier.size, bytes(opened.frontier)
-            row.checkpoint = page.checkpoint.model_dump_json()
+            row.checkpoint = page.checkpoint
         return row
 
     def _terms(self, tx: Transaction) -> Terms:
@@ -331,7 +285,7 @@ class Following:
 
         return Terms(identity.network, identity.epoch, self._clock().date(), convert)
 
-    def _arrived(self, position: Position, head: _Head) -> None:
+    def _arrived(self, position: Position, head: Head) -> None:
         """Keep the head, which may be newer than the page that led there.
 
         By now every elision must have been explained.
@@ -352,17 +306,6 @@ class Following:
             row.synced_at = int(self._clock().timestamp())
 
 
-def _check_passing(position: Position, opened: OpenedPage, head: _Head, page: Page) -> None:
-    """Hold the head against the entries that lead there."""
-    size = position.frontier.size
-    if not size < head.checkpoint.size <= opened.frontier.size:
-        return
-    there = position.frontier.copy()
-    there.extend(opened.leaves[: head.checkpoint.size - size])
-    if there.root != head.checkpoint.root:
-        raise ContradictionError("fork", head.text, page.checkpoint.model_dump_json())
-
-
 def _versions(tx: Transaction, row: PartnerRow) -> Versions:
     """Return what finds a verified version of a partner's identity."""
 
@@ -371,18 +314,3 @@ def _versions(tx: Transaction, row: PartnerRow) -> Versions:
         return None if kept is None else decoded(kept.envelope)
 
     return version
-
-
-def _announced(entries: Sequence[FeedEntry], pinned: Identity) -> int:
-    """Return the newest version that the log itself announces in `entries`; 0 for none."""
-    newest = 0
-    for entry in entries:
-        if not isinstance(entry, SignedEntry) or entry.payload_type != Keys.payload_type:
-            continue
-        try:
-            keys = open_log_entry(entry, pinned)
-        except InvalidInput:
-            continue
-        if isinstance(keys, Keys):
-            newest = max(newest, keys.identity_version)
-    return newest

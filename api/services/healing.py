@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from api.crypto.failures import InvalidInput
 from api.crypto.merkle import Frontier
 from api.errors import PartnerFailure, Unavailable
-from api.services.following import PAGE_BYTES
-from api.services.instance import Instance
+from api.services.instance import Clock, Instance
 from api.services.log import Log
+from api.services.pages import PAGE_BYTES
 from api.services.positions import Positions
 from api.services.replaying import Replay
 from api.services.rosters import adopt_roster
+from api.services.rotation import carry_over
 from api.services.succession import MOST_BYTES, Remote
 from api.services.witnessing import Witnessed, Witnessing
 from api.store.engine import Store
@@ -45,7 +46,7 @@ class Healing:
 
     def __init__(
         self, store: Store, instance: Instance, log: Log, positions: Positions,
-        witnessing: Witnessing, remote: Remote, replay: Replay,
+        witnessing: Witnessing, remote: Remote, replay: Replay, clock: Clock,
     ) -> None:  # fmt: skip
         """Ask `remote` for what is lost, and do again with `replay` what it did here."""
         self._store = store
@@ -55,6 +56,7 @@ class Healing:
         self._witnessing = witnessing
         self._remote = remote
         self._replay = replay
+        self._clock = clock
 
     def is_needed(self) -> bool:
         """Tell whether our log is a restored copy that nobody has vouched for yet."""
@@ -123,7 +125,7 @@ class Healing:
         found = self._next_identity(feed, pinned)
         with self._store.begin() as tx:
             tx.collectives.hold_identity(alone=True)
-            _adopt(tx, *found)
+            self._adopt(tx, pinned, *found)
         self._instance.serve()
 
     def _next_identity(self, feed: str, pinned: Identity) -> tuple[Identity, Envelope]:
@@ -211,6 +213,17 @@ class Healing:
             newest, _ = found[-1]
         return found
 
+    def _adopt(
+        self, tx: Transaction, pinned: Identity, identity: Identity, envelope: Envelope
+    ) -> None:
+        """Put in force again what follows `pinned`; what is stored goes over into its epoch."""
+        if identity.epoch != pinned.epoch:
+            factor = self._instance.factor(pinned.epoch, identity.epoch)
+            carry_over(tx, identity.network, identity.epoch, factor, self._clock())
+            tx.buckets.forget()
+        tx.collectives.add_identity(identity.version, envelope.model_dump_json())
+        adopt_roster(tx, identity)
+
     def _put(self, tx: Transaction, frontier: Frontier, tail: _Tail) -> None:
         """Make the log whole and do again what its lost entries did, all in one transaction."""
         tx.collectives.hold_identity(alone=True)
@@ -219,18 +232,13 @@ class Healing:
         if row is None or (row.size, row.state) != (frontier.size, "unverified"):
             raise Unavailable
         for version, envelope in tail.identities:
-            _adopt(tx, version, envelope)
+            self._adopt(tx, identity, version, envelope)
             identity = version
         self._log.put_back(tx, identity, row, tail.entries)
         tx.log.set_state(row, "open")
         self._replay.run(tx, identity, tail.entries)
         # What nobody has any more must be explained to whoever follows us later.
         self._log.erase_lost(tx, identity)
-
-
-def _adopt(tx: Transaction, identity: Identity, envelope: Envelope) -> None:
-    tx.collectives.add_identity(identity.version, envelope.model_dump_json())
-    adopt_roster(tx, identity)
 
 
 def _check_passing(frontier: Frontier, tail: _Tail, seen: Sequence[Witnessed]) -> None:

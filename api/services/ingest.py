@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 from api.crypto.buckets import bucket_word
 from api.crypto.failures import InvalidInput
+from api.services.judging import Candidate, JudgedPage, Step, judge
 from api.store.transaction import Transaction
 from api.trust import (
     moderators_of,
     open_log_entry,
-    open_report,
     open_retract,
     revocations,
     signatures_needed,
     signers,
 )
-from schemas.base import CATEGORIES, Category, Severity, Sharing
+from schemas.base import Severity
 from schemas.documents import (
     Close,
     Envelope,
@@ -42,7 +42,6 @@ APPLIED, ELIDED, REJECTED = "applied", "elided", "rejected:"
 CLOSED = "closed"
 NOT_KEPT = frozenset({"duplicate", "expired"})
 """Refusals after which not even what was said stays: it is here, or it is erased, or over."""
-KEPT_HERE = frozenset(one for one in Category if CATEGORIES[one].shared is Sharing.NEVER)
 # Looked at for every report: of an enumeration a member is found more slowly.
 DANGER, AUTO = Severity.DANGER, Policy.AUTO
 ERASABLE = frozenset({ReportDocument.payload_type, Retract.payload_type})
@@ -75,32 +74,6 @@ class _Rows:
     words: list[int] = field(default_factory=list)
 
 
-class _Candidate:
-    """A report on the way to being taken or refused."""
-
-    __slots__ = ("entry", "leaf", "refusal", "report", "signed", "tokens", "words")
-
-    entry: SignedEntry
-    leaf: bytes
-    refusal: str | None
-    report: ReportDocument
-    signed: frozenset[str]
-    tokens: list[bytes]
-    words: list[int]
-
-    def __init__(self, entry: FeedEntry, leaf: bytes) -> None:
-        assert isinstance(entry, SignedEntry)
-        self.entry, self.leaf, self.refusal = entry, leaf, None
-
-    def attempt(self, step: Callable[["_Candidate"], None]) -> None:
-        """Take one step further, unless a former one has ended in a refusal."""
-        if self.refusal is None:
-            try:
-                step(self)
-            except InvalidInput as refused:
-                self.refusal = refused.code
-
-
 class Ingest:
     """Applies the entries of one page, in the transaction that moves our position in the log."""
 
@@ -126,28 +99,27 @@ class Ingest:
         self._log, self._policy = partner.log, partner.policy
         self._reports_today, self._reports_a_day = partner.reports_today, partner.reports_a_day
 
-    def apply(self, entries: Sequence[FeedEntry], leaves: Sequence[bytes]) -> None:
-        """Judge and keep `entries`, whose leaf hashes are `leaves`."""
-        self._known = self._tx.arrivals.known(self._id, leaves)
-        both = zip(entries, leaves, strict=True)
-        for are_reports, run in groupby(both, lambda pair: _is_report(pair[0])):
+    def apply(self, page: JudgedPage) -> None:
+        """Keep the entries of a page, and do what they say."""
+        self._known = self._tx.arrivals.known(self._id, page.opened.leaves)
+        for are_reports, run in groupby(page.steps, lambda step: isinstance(step, Candidate)):
             if are_reports:
-                self._reports([_Candidate(entry, leaf) for entry, leaf in run])
+                self._reports([one for one in run if isinstance(one, Candidate)], page.by)
             else:
-                for entry, leaf in run:
-                    self._other(entry, leaf)
+                for one in run:
+                    self._other(one.entry, one.leaf)
         self._write()
         self._partner.reports_today = self._reports_today
 
-    def _reports(self, candidates: Sequence["_Candidate"]) -> None:
-        """Judge reports that follow each other, each step for all of them.
+    def _reports(self, candidates: Sequence[Candidate], by: Identity | None) -> None:
+        """Take reports that follow each other, each step for all of them.
 
         Nothing here depends on the report before, and a step stays fast while it is repeated.
         """
+        if by != self._in_force:  # another version has come into force in this very page
+            judge(candidates, self._in_force, self._terms.today)
         for one in candidates:
-            one.attempt(self._open)
-        for one in candidates:
-            one.attempt(self._check_signers)
+            one.refuse_first(self._refuse_known)
         for one in candidates:
             one.attempt(self._convert)
         for one in candidates:
@@ -159,7 +131,7 @@ class Ingest:
         refusal = None
         if isinstance(entry, SignedEntry):
             try:
-                self._refuse_known(leaf)
+                self._refuse_known(Step(entry, leaf))
                 self._take(entry)
             except InvalidInput as refused:
                 refusal = refused.code
@@ -187,10 +159,10 @@ class Ingest:
             }
         )
 
-    def _refuse_known(self, leaf: bytes) -> None:
+    def _refuse_known(self, one: Step) -> None:
         if self._partner.state == CLOSED:
             raise InvalidInput("unsupported")
-        if leaf in self._known:
+        if one.leaf in self._known:
             raise InvalidInput("duplicate")
 
     def _take(self, envelope: Envelope) -> None:
@@ -206,25 +178,14 @@ class Ingest:
         else:
             self._close(entry)
 
-    def _open(self, one: "_Candidate") -> None:
-        self._refuse_known(one.leaf)
-        one.report = open_report(
-            one.entry, self._identity(), today=self._terms.today, earlier_epochs=True
-        )
-        if not KEPT_HERE.isdisjoint(one.report.categories):
-            raise InvalidInput("malformed")
-
-    def _check_signers(self, one: "_Candidate") -> None:
-        one.signed = signers(one.entry, self._identity(), one.report.collective)
-
-    def _convert(self, one: "_Candidate") -> None:
+    def _convert(self, one: Candidate) -> None:
         terms, report = self._terms, one.report
         one.tokens = [terms.convert(each.token, report.epoch) for each in report.identifiers]
         one.words = [bucket_word(token, terms.network, terms.epoch) for token in one.tokens]
 
-    def _list(self, one: "_Candidate") -> None:
+    def _list(self, one: Candidate) -> None:
         """Let a report count, if enough have signed it and nothing is wrong with its place."""
-        self._refuse_known(one.leaf)  # once more: the same may stand in this page twice
+        self._refuse_known(one)  # once more: the same may stand in this page twice
         report = one.report
         former = self._former(report)
         danger = report.severity is DANGER or (former is not None and former.severity == DANGER)
@@ -359,10 +320,6 @@ class Ingest:
     def _write(self) -> None:
         rows, self._rows = self._rows, _Rows()
         self._tx.arrivals.add(rows.entries, rows.reports, rows.identifiers, rows.words)
-
-
-def _is_report(entry: FeedEntry) -> bool:
-    return isinstance(entry, SignedEntry) and entry.payload_type == ReportDocument.payload_type
 
 
 def _is_erasable(entry: ForeignEntryRow) -> bool:

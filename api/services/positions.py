@@ -74,6 +74,13 @@ class Positions:
             raise NotFound
         return Position(row, decoded(pinned.envelope), Frontier(row.size, row.frontier))
 
+    def in_force(self, origin: str) -> Identity | None:
+        """Return the identity in force where we are in a partner's log; None at its beginning."""
+        with self._store.read() as tx:
+            row = _found(tx.partners.find(origin))
+            kept = tx.partners.identity(id_of(row), row.announced)
+        return None if kept is None else decoded(kept.envelope)
+
     def pin(self, origin: str, before: int, versions: Sequence[Version]) -> None:
         """Keep the verified identities that followed version `before` of a partner's."""
         with self._changing(origin) as (tx, row):

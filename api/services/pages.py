@@ -1,0 +1,144 @@
+"""The pages of a partner's log, fetched, verified and judged one ahead of whoever applies them."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from api.crypto.failures import InvalidInput
+from api.errors import PartnerFailure
+from api.services.instance import Clock
+from api.services.judging import JudgedPage, judged
+from api.services.positions import ContradictionError, Position, Positions
+from api.services.succession import Remote
+from api.trust import OpenedPage, open_checkpoint, open_log_entry, open_page
+from schemas.documents import Checkpoint, Identity, Keys
+from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
+
+PAGE_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest checkpoint of a log, as it was sent."""
+
+    checkpoint: Checkpoint
+    text: str
+
+
+class Pages:
+    """Fetches what follows a position. A page that is not what it must be is never given on."""
+
+    def __init__(self, positions: Positions, remote: Remote, clock: Clock) -> None:
+        """Ask `remote`."""
+        self._positions = positions
+        self._remote = remote
+        self._clock = clock
+
+    @contextmanager
+    def ahead(self, position: Position, head: Head) -> Iterator[Iterator[JudgedPage]]:
+        """Give the pages from `position` to `head`; one is fetched while the last is applied.
+
+        Each raises as it is asked for: PartnerFailure, ContradictionError, or InvalidInput with
+        the code of a bad page. What is left at the end of the block is not waited for.
+        """
+        worker = ThreadPoolExecutor(1, thread_name_prefix="pages")
+        try:
+            yield self._pages(worker, position, head)
+        finally:
+            worker.shutdown(wait=False, cancel_futures=True)
+
+    def _pages(
+        self, worker: ThreadPoolExecutor, position: Position, head: Head
+    ) -> Iterator[JudgedPage]:
+        by = self._positions.in_force(position.row.origin)
+        ours = position.row.checkpoint
+        waiting = worker.submit(self._fetched, position, ours, head, by)
+        while True:
+            page = waiting.result()
+            position, ours = replace(position, frontier=page.opened.frontier), page.checkpoint
+            is_last = position.frontier.size >= head.checkpoint.size
+            announces = announced(page.opened.entries, position.identity) > 0
+            if not is_last and not announces:
+                waiting = worker.submit(self._fetched, position, ours, head, by)
+            yield page
+            if is_last:
+                return
+            if announces:
+                # By whom the next is judged is known only now.
+                by = self._positions.in_force(position.row.origin)
+                waiting = worker.submit(self._fetched, position, ours, head, by)
+
+    def _fetched(
+        self, position: Position, ours: str | None, head: Head, by: Identity | None
+    ) -> JudgedPage:
+        """Return the page behind `position`, of which `ours` is the checkpoint, as signed."""
+        page = self._page(position)
+        try:
+            opened = open_page(page, position.identity, position.frontier)
+        except InvalidInput as refused:
+            if refused.code == "root-mismatch":
+                self._probe(position, ours)
+            raise
+        _check_passing(position, opened, head, page)
+        checkpoint = page.checkpoint.model_dump_json()
+        return judged(opened, checkpoint, by, self._clock().date())
+
+    def _page(self, position: Position, first: int | None = None) -> Page:
+        """Fetch a page from where we are; or, from `first` on, what ends where we are."""
+        size = position.frontier.size
+        start, limit = (size, MOST_ENTRIES) if first is None else (first, size - first)
+        url = f"{position.feed}/entries?from={start}&limit={limit}"
+        try:
+            return Page.model_validate_json(self._remote.get(url, most=PAGE_BYTES))
+        except PartnerFailure as failed:
+            if failed.code == "too-large":
+                raise InvalidInput("page-too-large") from None
+            raise
+        except ValidationError:
+            raise PartnerFailure("bad-answer") from None
+
+    def _probe(self, position: Position, ours: str | None) -> None:
+        """Ask what the log was when it was as long as what we have; raise where it was another.
+
+        Of a page that does not fit it cannot be told whether the page is wrong, or the past.
+        """
+        size = position.frontier.size
+        if ours is None or not size:
+            return
+        try:
+            envelope = self._page(position, size - 1).checkpoint
+            then = open_checkpoint(envelope, position.identity.log_key)
+        except (InvalidInput, PartnerFailure):
+            return  # it won't say: then the page is wrong
+        same = (then.log, then.size) == (position.identity.log, size)
+        if same and then.root != position.frontier.root:
+            raise ContradictionError("fork", ours, envelope.model_dump_json())
+
+
+def announced(entries: Sequence[FeedEntry], pinned: Identity) -> int:
+    """Return the newest version that the log itself announces in `entries`; 0 for none."""
+    newest = 0
+    for entry in entries:
+        if not isinstance(entry, SignedEntry) or entry.payload_type != Keys.payload_type:
+            continue
+        try:
+            keys = open_log_entry(entry, pinned)
+        except InvalidInput:
+            continue
+        if isinstance(keys, Keys):
+            newest = max(newest, keys.identity_version)
+    return newest
+
+
+def _check_passing(position: Position, opened: OpenedPage, head: Head, page: Page) -> None:
+    """Hold the head against the entries that lead there."""
+    size = position.frontier.size
+    if not size < head.checkpoint.size <= opened.frontier.size:
+        return
+    there = position.frontier.copy()
+    there.extend(opened.leaves[: head.checkpoint.size - size])
+    if there.root != head.checkpoint.root:
+        raise ContradictionError("fork", head.text, page.checkpoint.model_dump_json())
