@@ -188,6 +188,15 @@ def decided_once() -> tuple[int, ...]:
     return (401,) * len(NOBODY) + (403, 403, 200, 409)
 
 
+FEED = {
+    "/.well-known/parasol": ("", 200),
+    "/feed/v1/checkpoint": ("", 401),
+    "/feed/v1/entries": ("?from=0", 401),
+    "/feed/v1/witness": ("?log=alpha.example:1", 401),
+    "/feed/v1/returns": ("?from=0", 401),
+    "/feed/v1/returns/identity": ("?version=1", 401),
+}
+"""What partners ask, by signatures of their own: no token is good for it."""
 CODE = "A" * 43
 READING = ("GET", "HEAD")
 RECEIPT = {"receipt": "0" * 16}
@@ -199,6 +208,7 @@ MATRIX: dict[tuple[str, str], tuple[Cell, tuple[int, ...]]] = {
     **{(method, path): (at(path), public(200)) for method in READING for path in PATHS},
     **{(method, "/static/{name}"): (icon, public(200)) for method in READING},
     ("GET", "/v1/network"): (at("/v1/network"), public(200)),
+    **{("GET", path): (at(path + query), public(status)) for path, (query, status) in FEED.items()},
     ("POST", "/v1/tokens"): (at("/v1/tokens", {"code": CODE}), public(404)),
     ("POST", "/v1/receipts/status"): (at("/v1/receipts/status", RECEIPT), public(404)),
     ("POST", "/v1/receipts/withdraw"): (at("/v1/receipts/withdraw", RECEIPT), public(404)),
@@ -312,8 +322,10 @@ def test_everybody_may_do_what_is_theirs_and_nothing_else(
         answer = stage.server.ask(operation[0], path, bearers[caller], **sent)
         assert answer.status_code == status, f"{caller}: {answer.text}{stage.server.log().decode()}"
         if status >= 400:
-            problem_of(answer, status, CODES[status])
-            assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
+            is_feed = operation[1] in FEED
+            problem_of(answer, status, "bad-signature" if is_feed else CODES[status])
+            challenge = "Bearer" if status == 401 and not is_feed else None
+            assert answer.headers.get("www-authenticate") == challenge
 
 
 @pytest.mark.parametrize(

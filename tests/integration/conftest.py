@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.hostile")
-
-from tests.factories import World  # noqa: E402  (asserts of helpers explain themselves, too)
-from tests.hostile import Peer, followed  # noqa: E402
+from tests.factories import World
+from tests.hostile import Peer, followed
 
 
 @pytest.fixture

@@ -69,11 +69,11 @@ export function checkCurrent(identity, now) {
   const [issued, expires] = [identity.issued, identity.expires].map(
     (one) => Date.parse(one) / 1000,
   );
-  if (!(issued < expires && expires <= issued + LIFETIME)) {
-    fail("identity-refused");
-  }
   if (issued > now + CLOCK_SKEW) {
     fail("clock-skew");
+  }
+  if (!(issued < expires && expires <= issued + LIFETIME)) {
+    fail("identity-refused");
   }
   if (expires <= now) {
     fail("identity-expired");
