@@ -7,8 +7,8 @@ from hashlib import sha256
 from api.crypto.failures import InvalidInput
 from api.crypto.requests import Claim, read_request, verify_request
 from api.errors import RefusedFeed, Unavailable
+from api.services.checkpoints import signed_checkpoint
 from api.services.instance import Clock, Instance, number_of
-from api.services.log import signed_checkpoint
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import root_fingerprint

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from api.crypto.failures import InvalidInput
 from api.errors import NotFound
+from api.services.checkpoints import verify_log
 from api.services.instance import Clock, Instance
-from api.services.log import verify_log
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.documents import Checkpoint

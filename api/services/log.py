@@ -5,22 +5,21 @@ the lock of the log's row last. Whoever is given an entry is given one that is s
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from itertools import islice
 from typing import NamedTuple
 
-from api.crypto.envelopes import entry_id, key_id, public_key, sign, verify
-from api.crypto.failures import InvalidInput
+from api.crypto.envelopes import entry_id, key_id, public_key, sign
 from api.crypto.merkle import Frontier
 from api.errors import Unavailable
+from api.services.checkpoints import checkpoint_of
 from api.services.instance import Chance, Clock, number_of
 from api.store.transaction import Transaction
 from api.trust import active_moderators, entry_leaf, signatures_needed, standing_signers
 from schemas.base import CATEGORIES, Category, Severity, Sharing
 from schemas.canonical import Document
 from schemas.documents import (
-    Checkpoint,
     Close,
     Envelope,
     Erase,
@@ -265,24 +264,6 @@ class Log:
         return f"{self._clock():%Y-%m-%d}"
 
 
-def checkpoint_of(origin: str, entry: EntryRow, issued: int | None = None) -> Checkpoint:
-    """Return the checkpoint of the log when `entry` was its newest."""
-    moment = datetime.fromtimestamp(entry.issued if issued is None else issued, UTC)
-    return Checkpoint(
-        origin=origin,
-        log=f"{origin}:{entry.log}",
-        size=entry.seq + 1,
-        root=entry.root,
-        issued=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-    )
-
-
-def signed_checkpoint(origin: str, entry: EntryRow, log_key: bytes) -> Envelope:
-    """Return the stored checkpoint of `entry`, as it was signed by the key `log_key`."""
-    signature = Signature(keyid=key_id(log_key), sig=entry.signature)
-    return Envelope.around(checkpoint_of(origin, entry), [signature])
-
-
 def may_leave(categories: Iterable[Category], opted_in: Callable[[], frozenset[str]]) -> bool:
     """Tell whether a report of these categories may be told to partners (PROTOCOL.md §11).
 
@@ -293,44 +274,6 @@ def may_leave(categories: Iterable[Category], opted_in: Callable[[], frozenset[s
         or (CATEGORIES[one].shared is Sharing.OPT_IN and one in opted_in())
         for one in categories
     )
-
-
-def verify_log(tx: Transaction, identity: Identity) -> tuple[int, int]:
-    """Hash everything stored anew; return how many entries there are, and how many are erased.
-
-    Raises InvalidInput `wrong-order` for a gap, `root-mismatch` for a leaf or root that is not
-    its entry's, `bad-signature` for a checkpoint or an entry by the log key that does not hold.
-    """
-    row = tx.log.current()
-    if row is None:
-        return 0, 0
-    frontier, elided = Frontier(), 0
-    while rows := tx.log.entries(row.number, frontier.size, AT_ONCE):
-        for entry in rows:
-            if entry.seq != frontier.size:
-                raise InvalidInput("wrong-order")
-            _verify_leaf(entry)
-            elided += entry.envelope is None
-            frontier.append(entry.leaf)
-            if frontier.root != entry.root:
-                raise InvalidInput("root-mismatch")
-            document = checkpoint_of(identity.origin, entry)
-            verify_document(identity.log_key, document, entry.signature)
-    if (frontier.size, bytes(frontier)) != (row.size, row.frontier):
-        raise InvalidInput("root-mismatch")
-    return frontier.size, elided
-
-
-def verify_document(log_key: bytes, document: Document, signature: bytes) -> None:
-    """Accept the signature of a document by the log key; raise InvalidInput `bad-signature`."""
-    verify(log_key, document.payload_type, document.encode(), signature)
-
-
-def _verify_leaf(entry: EntryRow) -> None:
-    if entry.envelope is not None:
-        envelope = Envelope.model_validate_json(entry.envelope)
-        if _id(envelope) != entry.leaf:
-            raise InvalidInput("root-mismatch")
 
 
 def _published(tx: Transaction, report: ReportRow, identity: Identity) -> _Item | None:

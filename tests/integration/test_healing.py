@@ -13,8 +13,8 @@ from api.errors import Unavailable
 from api.founding import restore
 from api.keyring import Keyring, add_key, read_key
 from api.services.backups import write_rows
+from api.services.checkpoints import verify_log
 from api.services.drafts import Changes, signed
-from api.services.log import verify_log
 from api.settings import Settings
 from schemas.callers import Caller
 from schemas.documents import RetractReason

@@ -13,8 +13,8 @@ import pytest
 from api.crypto.envelopes import entry_id, public_key
 from api.crypto.failures import InvalidInput
 from api.crypto.merkle import Frontier, root_of
+from api.services.checkpoints import verify_log
 from api.services.following import Following
-from api.services.log import verify_log
 from api.trust import open_checkpoint, open_page, open_report, signatures_needed, signers
 from schemas.base import Category, Severity
 from schemas.documents import (
