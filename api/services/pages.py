@@ -1,4 +1,4 @@
-"""The pages of a partner's log, fetched, verified and judged one ahead of whoever applies them."""
+"""The pages of a partner's log, fetched one ahead of whoever verifies and applies them."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,38 +53,32 @@ class Pages:
     def _pages(
         self, worker: ThreadPoolExecutor, position: Position, head: Head
     ) -> Iterator[JudgedPage]:
-        by = self._positions.in_force(position.row.origin)
-        ours = position.row.checkpoint
-        waiting = worker.submit(self._fetched, position, ours, head, by)
+        ours, by = position.row.checkpoint, self._positions.in_force(position.row.origin)
+        waiting = worker.submit(self._page, position)
         while True:
             page = waiting.result()
-            position, ours = replace(position, frontier=page.opened.frontier), page.checkpoint
+            opened = self._opened(position, page, ours)
+            _check_passing(position, opened, head, page)
+            position = replace(position, frontier=opened.frontier)
+            ours = page.checkpoint.model_dump_json()
             is_last = position.frontier.size >= head.checkpoint.size
-            announces = announced(page.opened.entries, position.identity) > 0
-            if not is_last and not announces:
-                waiting = worker.submit(self._fetched, position, ours, head, by)
-            yield page
+            if not is_last:
+                # Only this: two threads that both compute would be slower than one.
+                waiting = worker.submit(self._page, position)
+            yield judged(opened, ours, by, self._clock().date())
             if is_last:
                 return
-            if announces:
-                # By whom the next is judged is known only now.
+            if announced(opened.entries, position.identity):
                 by = self._positions.in_force(position.row.origin)
-                waiting = worker.submit(self._fetched, position, ours, head, by)
 
-    def _fetched(
-        self, position: Position, ours: str | None, head: Head, by: Identity | None
-    ) -> JudgedPage:
+    def _opened(self, position: Position, page: Page, ours: str | None) -> OpenedPage:
         """Return the page behind `position`, of which `ours` is the checkpoint, as signed."""
-        page = self._page(position)
         try:
-            opened = open_page(page, position.identity, position.frontier)
+            return open_page(page, position.identity, position.frontier)
         except InvalidInput as refused:
             if refused.code == "root-mismatch":
                 self._probe(position, ours)
             raise
-        _check_passing(position, opened, head, page)
-        checkpoint = page.checkpoint.model_dump_json()
-        return judged(opened, checkpoint, by, self._clock().date())
 
     def _page(self, position: Position, first: int | None = None) -> Page:
         """Fetch a page from where we are; or, from `first` on, what ends where we are."""
