@@ -7,7 +7,6 @@ and signed by one moderator, written to a folder a page a file.
 import hashlib
 import json
 import os
-import resource
 import secrets
 import subprocess
 import sys
@@ -182,7 +181,7 @@ def follow(settings: Settings, folder: Path) -> dict[str, Any]:
     before, start = alone(), time.perf_counter()
     synced = following.sync(ORIGIN)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = _memory("VmHWM")
     after, start = alone(), time.perf_counter()
     parts.partners.purge(ORIGIN)
     purged = time.perf_counter() - start
@@ -204,9 +203,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _memory() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _memory(which: str = "VmRSS") -> float:
+    """Return MiB of this process, now or (`VmHWM`) at most; `getrusage` counts its parent's too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (size,) = (line.split()[1] for line in lines if line.startswith(f"{which}:"))
+    return int(size) / 1024
 
 
 def ingest(folder: Path, url: str, reports: int) -> list[dict[str, Any]]:
