@@ -415,7 +415,7 @@ def test_a_list_of_another_time_is_not_no_warning(
     device: Device, shared_world: World, hours: int, code: str
 ) -> None:
     """Signed by the instance itself, but not of today."""
-    sealed = shared_world.clock.now + timedelta(hours=hours)
+    sealed = datetime.now(UTC) + timedelta(hours=hours)  # not of when the world was made
     file = seal_bucket(
         [], network=shared_world.identity.network, epoch=1, layout=Layout(0, 256), index=0,
         sealed=int(sealed.timestamp()) // HOUR, salt=os.urandom(16),
