@@ -5,7 +5,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet install
 WEB := api/web
 NODE := cd $(WEB) && ./with-node
 
-.PHONY: demo demo-federation web test check bench lock clean
+.PHONY: demo demo-federation web test check soak bench lock clean
 
 demo: .venv/runtime web
 	$(BIN)/parasol demo
@@ -28,12 +28,17 @@ check: .venv/development $(WEB)/node_modules/.development
 # A process a core, each with its own database servers and browser; a file stays in one of them.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-bench: .venv/development web
+# What takes too long for every change: crashes by the hundred, fail-over, fuzzing, timing.
+soak: .venv/soak web
+	$(BIN)/pytest --timeout 3600 tests/soak
+
+bench: .venv/soak web
 	$(BIN)/python -m tests.bench
 
 lock: .venv/development
 	$(BIN)/uv pip compile pyproject.toml --group build $(COMPILE) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --group dev $(COMPILE) -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --group soak $(COMPILE) -o requirements-soak.lock
 	$(BIN)/uv pip compile --group web $(COMPILE) -o requirements-web.lock
 	$(NODE) npm install --package-lock-only
 	$(NODE) node lock.mjs
@@ -48,6 +53,10 @@ COMPILE := --quiet --upgrade --universal --generate-hashes --no-emit-index-url -
 
 .venv/development: .venv/runtime requirements-dev.lock
 	$(PIP) --require-hashes -r requirements-dev.lock
+	touch $@
+
+.venv/soak: .venv/development requirements-soak.lock
+	$(PIP) --require-hashes -r requirements-soak.lock
 	touch $@
 
 # `.runtime` has what builds the pages, `.development` also what checks them.
