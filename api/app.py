@@ -222,16 +222,16 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(parts.round)
+        ending = asyncio.Event()
         tasks = [
-            asyncio.create_task(_repeated(parts.round, ROUND_SECONDS)),
-            asyncio.create_task(_repeated(parts.follow, FOLLOW_SECONDS)),
+            asyncio.create_task(_repeated(parts.round, ROUND_SECONDS, ending)),
+            asyncio.create_task(_repeated(parts.follow, FOLLOW_SECONDS, ending)),
         ]
         yield
         parts.remote.stop()
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        ending.set()
+        # Cancelled, a round would go on in its thread, and take the lease that we give back.
+        await asyncio.gather(*tasks)
         await asyncio.to_thread(parts.close)
 
     app = FastAPI(
@@ -252,9 +252,12 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     return app
 
 
-async def _repeated(work: Callable[[], None], seconds: float) -> None:
+async def _repeated(work: Callable[[], None], seconds: float, ending: asyncio.Event) -> None:
     while True:
-        await asyncio.sleep(seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), seconds)
+        if ending.is_set():
+            return
         try:
             await asyncio.to_thread(work)
         except Exception as fault:  # noqa: BLE001  (the next round tries again; readers go on)

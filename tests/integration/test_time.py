@@ -21,6 +21,7 @@ from schemas.documents import Status as Standing
 from schemas.reports import Status
 from schemas.tables import IdentifierRow, ReportRow
 from tests.factories import NETWORK, START, Clock, Moderator, World, refused
+from tests.pairs import listening
 
 SALT = slice(28, 44)
 
@@ -599,3 +600,14 @@ def test_every_process_serves_what_one_of_them_sealed(world: World) -> None:
         now = world.clock.now
         theirs, ours = other.instance.serving, world.parts.instance.serving
         assert theirs.fresh(now).files == ours.fresh(now).files
+
+
+def test_a_server_that_stopped_in_the_middle_of_a_round_holds_no_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.app.ROUND_SECONDS", 0.001)
+    for _ in range(5):
+        with listening(world):
+            pass
+        assert world.parts.timekeeper.run_once() is not None
+        world.parts.timekeeper.stop()
