@@ -5,8 +5,9 @@ import ssl
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -78,12 +79,8 @@ class Remote:
         self._seconds = seconds
         self._turn = threading.Lock()
         self._network = Network(resolve, is_test=is_test)
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=tls or httpx2.create_ssl_context(trust_env=False),
-            max_keepalive_connections=1,
-            keepalive_expiry=_IDLE,
-            network_backend=self._network,
-        )
+        self._tls = tls
+        self._opened = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +137,18 @@ class Remote:
         """Stop, and end the connections."""
         self.stop()
         with self._turn:
-            self._pool.close()
+            self._opened.close()
+
+    @cached_property
+    def _pool(self) -> httpcore2.ConnectionPool:
+        # Only once somebody is asked: to read the system's certificates takes a while.
+        pool = httpcore2.ConnectionPool(
+            ssl_context=self._tls or httpx2.create_ssl_context(trust_env=False),
+            max_keepalive_connections=1,
+            keepalive_expiry=_IDLE,
+            network_backend=self._network,
+        )
+        return self._opened.enter_context(pool)
 
     def _signature(self, url: str) -> dict[str, str]:
         nonce = urlsafe_b64encode(self._chance(16)).decode("ascii").rstrip("=")
