@@ -221,7 +221,7 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(parts.round)
+        await _attempted(parts.round)
         ending = asyncio.Event()
         tasks = [
             asyncio.create_task(_repeated(parts.round, ROUND_SECONDS, ending)),
@@ -245,7 +245,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     )
     app.state.parts = parts
     app.state.site = Site(built, languages, Place(identity.origin, identity.network))
-    for module in (callers, feed, health, held, lookups, moderation, pages, reports):
+    # Routes are tried one after the other: those of every look-up come first.
+    for module in (lookups, reports, callers, feed, health, held, moderation, pages):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(edge.Edge)
@@ -258,7 +259,11 @@ async def _repeated(work: Callable[[], None], seconds: float, ending: asyncio.Ev
             await asyncio.wait_for(ending.wait(), seconds)
         if ending.is_set():
             return
-        try:
-            await asyncio.to_thread(work)
-        except Exception as fault:  # noqa: BLE001  (the next round tries again; readers go on)
-            log.warning("round failed", kind=type(fault).__name__, work=work.__name__)
+        await _attempted(work)
+
+
+async def _attempted(work: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(work)
+    except Exception as fault:  # noqa: BLE001  (the next round tries again; readers go on)
+        log.warning("round failed", kind=type(fault).__name__, work=work.__name__)

@@ -1,28 +1,120 @@
-"""Serves an instance over HTTP, and says little about it."""
+"""Serves an instance over HTTP, in one process or several, and says little about it."""
 
 import gc
 import logging
+import multiprocessing
+import os
+import signal
+import socket
 import sys
-from collections.abc import MutableMapping
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from structlog.typing import Processor
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
+from api.errors import Unavailable
 from api.settings import Settings
 
 GRACE_SECONDS = 10
+BACKLOG = 2_048
+HANGING_SECONDS = 30
+"""A process that answers its supervisor no sooner is replaced."""
+AGAIN_SECONDS = 1.0
+"""How long a process that finds no database waits before it gives up, and another is begun."""
+
+log = structlog.get_logger()
+
+
+class CannotListen(Exception):  # noqa: N818  (a state of things, not an error in them)
+    """Nothing can listen at the chosen address: mostly another program does."""
+
+
+class NotStarted(Exception):  # noqa: N818  (likewise)
+    """One of several processes could not start, though nothing seems wrong now."""
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal ends it. There is no access log."""
+    """Serve until a signal ends it. There is no access log.
+
+    Raises CannotListen, and what `create_app` raises. Of several processes one that dies is
+    replaced; one that finds the instance unfit ends all.
+    """
     configure_logs()
-    server = server_of(create_app(settings), settings)
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(one) for one in listening(settings.host, settings.port)]
+        app = create_app(settings)
+        if settings.workers == 1:
+            server = server_of(app, settings)
+            settle()
+            server.run(sockets)
+        else:
+            app.state.parts.close()  # it was fit to be used: that is all we wanted to know
+            supervise(settings, sockets)
+
+
+def listening(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of `host`; raise CannotListen.
+
+    They listen at once: who comes while the application is put together waits a moment.
+    """
+    sockets = []
+    try:
+        # All addresses, as asyncio would; a name may have the same one twice.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
+    except OSError:
+        for one in sockets:
+            one.close()
+        raise CannotListen from None
+    return sockets
+
+
+def supervise(settings: Settings, sockets: list[socket.socket]) -> None:
+    """Serve by as many processes as `settings` say, over the same sockets.
+
+    Raises what `create_app` raises where one cannot start.
+    """
+    workers = Multiprocess(config_of(partial(_worker, settings), settings), sockets)
+    workers.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
+        create_app(settings).state.parts.close()  # which says why
+        raise NotStarted
+
+
+def _worker(settings: Settings) -> FastAPI:
+    """Return the application of one of several processes, which ends when its supervisor does."""
+    configure_logs()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        app = create_app(settings)
+    except Unavailable:
+        # The others can still look things up: this one is begun anew until there is a database.
+        log.warning("not started", kind="Unavailable")
+        time.sleep(AGAIN_SECONDS)
+        raise SystemExit(1) from None
+    except Exception as fault:  # noqa: BLE001  (the supervisor finds out what it was)
+        log.critical("not started", kind=type(fault).__name__)
+        raise SystemExit(STARTUP_FAILURE) from None
     settle()
-    server.run()
+    return app
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def settle() -> None:
@@ -36,16 +128,23 @@ def settle() -> None:
 
 def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """Return the server of `app`, not yet running."""
-    config = uvicorn.Config(
+    return uvicorn.Server(config_of(app, settings))
+
+
+def config_of(app: FastAPI | Callable[[], FastAPI], settings: Settings) -> uvicorn.Config:
+    """Return how `app`, or what makes it, is served."""
+    return uvicorn.Config(
         app,
+        factory=not isinstance(app, FastAPI),
         host=settings.host,
         port=settings.port,
+        workers=settings.workers,
+        timeout_worker_healthcheck=HANGING_SECONDS,
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    return uvicorn.Server(config)
 
 
 def configure_logs() -> None:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,23 @@ def _database(url: SecretStr) -> SecretStr:
     raise ValueError("write it as postgresql+psycopg://USER:PASSWORD@HOST/NAME or sqlite:////FILE")
 
 
+def _replica(url: SecretStr) -> SecretStr:
+    if _database(url).get_secret_value().startswith("postgresql"):
+        return url
+    raise ValueError("a replica is one of PostgreSQL")
+
+
+def _valkey(url: SecretStr) -> SecretStr:
+    try:
+        parsed = urlsplit(url.get_secret_value())
+        known = parsed.scheme in {"valkey", "valkeys"} and parsed.hostname and parsed.port != 0
+    except ValueError:  # which quotes what cannot be a port
+        known = False
+    if known:
+        return url
+    raise ValueError("write it as valkey://:PASSWORD@HOST:PORT/0, or valkeys:// with TLS")
+
+
 class Settings(BaseSettings):
     """One instance. There is no default where a wrong guess would be unsafe."""
 
@@ -38,8 +56,21 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
     """An SQLAlchemy URL; `postgresql+psycopg://…` for PostgreSQL. It may hold a password."""
 
+    replica_url: Annotated[SecretStr, AfterValidator(_replica)] | None = None
+    """Likewise, of a streaming replica of that database, which some reads may go to."""
+
+    valkey_url: Annotated[SecretStr, AfterValidator(_valkey)] | None = None
+    """Where all processes count together what callers ask for; without it each counts alone."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that serve."""
+
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Where figures for a monitor are served, on this host alone; the next process takes the next
+    port. Without it there are none."""
 
     plain_lookups: bool = True
     """Whether callers without cryptography may look up and report in clear."""
@@ -68,6 +99,12 @@ class Settings(BaseSettings):
     def _has_places_for_one_look_up(self) -> Self:
         if self.stretching_threads + self.stretching_queue < MOST_ELEMENTS:
             raise ValueError("fewer places for Argon2id than identifiers in one look-up")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_database_to_replicate(self) -> Self:
+        if self.replica_url and not self.url.startswith("postgresql"):
+            raise ValueError("a replica of no PostgreSQL")
         return self
 
     @property

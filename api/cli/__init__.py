@@ -46,6 +46,8 @@ _PLACES = {name: place for section in SECTIONS.values() for name, (place, _) in 
 _OPERATORS = {
     "NotFounded": "There is no instance here yet: found one with `parasol init`.",
     "UnsafeSetting": "PARASOL_BUCKET_LIMIT is below 131072, at which clients could not check.",
+    "CannotListen": "Nothing can listen at PARASOL_HOST and PARASOL_PORT: another program may.",
+    "NotStarted": "One of the server's processes could not start: try again.",
     "OutdatedSchema": "The database is not of this version: run `parasol migrate`.",
 }
 

@@ -96,10 +96,13 @@ def migrate(data: Path) -> None:
 @click.command()
 @click.option("--host", help="Where to listen (or PARASOL_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Likewise (or PARASOL_PORT).")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="How many processes (or PARASOL_WORKERS)."
+)
 @data_option
-def serve(host: str | None, port: int | None, data: Path) -> None:
+def serve(data: Path, **given: str | int | None) -> None:
     """Serve the instance until interrupted."""
-    chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    chosen = {name: value for name, value in given.items() if value is not None}
     settings = settings_for(data).model_copy(update=chosen)
     with or_say(Unavailable, NO_DATABASE):
         run(settings)
