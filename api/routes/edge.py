@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Refusal
@@ -25,6 +25,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """Unless a route says otherwise."""
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 log = structlog.get_logger()
 
@@ -47,9 +48,9 @@ class Edge:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                unsaid = [one for one in _HEADERS if one[0] not in said]
+                message["headers"] = [*message["headers"], *unsaid]
             await send(message)
 
         try:
@@ -127,12 +128,7 @@ class _StrictRequest(Request):
 
     async def json(self) -> Any:  # noqa: ANN401  (JSON)
         text = (await self.body()).decode()
-        read = json.loads(
-            text,  # given bytes, it would take UTF-16 and surrogates too
-            object_pairs_hook=_members,
-            parse_constant=_refuse,
-            parse_int=_integer,
-        )
+        read = _STRICT.decode(text)
         if "\\u" in text:
             # An escape can spell half a character, which nothing behind here could write down.
             json.dumps(read, ensure_ascii=False).encode()
@@ -154,6 +150,9 @@ def _integer(text: str) -> int:
 
 def _refuse(_: str) -> NoReturn:
     raise ValueError("not strict JSON")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse, parse_int=_integer)
 
 
 class StrictRoute(APIRoute):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response, Security
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Member, TheInstance, TheLookups, reader
@@ -22,19 +22,6 @@ BUCKET_TYPE = "application/vnd.parasol.bucket"
 U32 = Annotated[int, Path(ge=0, le=2**32 - 1)]
 
 router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=StrictRoute)
-
-
-@router.get("/network")
-async def network(lookups: TheLookups) -> NetworkInfo:
-    return lookups.network()
-
-
-@router.get("/identity", response_model_exclude_none=True, dependencies=[Depends(reader)])
-def identity(
-    instance: TheInstance,
-    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-) -> Envelope:
-    return instance.envelope(version)
 
 
 @router.post("/evaluations")
@@ -58,6 +45,19 @@ async def bucket(
     if if_none_match is not None and not _tags(if_none_match).isdisjoint((sealed.etag, "*")):
         return Response(status_code=304, headers=headers)
     return Response(sealed.file, media_type=BUCKET_TYPE, headers=headers)
+
+
+@router.get("/network")
+async def network(lookups: TheLookups) -> NetworkInfo:
+    return lookups.network()
+
+
+@router.get("/identity", response_model_exclude_none=True, dependencies=[Security(reader)])
+def identity(
+    instance: TheInstance,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> Envelope:
+    return instance.envelope(version)
 
 
 @router.post("/lookups", response_model=LookupAnswer)

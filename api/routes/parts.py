@@ -4,7 +4,9 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 
 from api.errors import Forbidden, Unauthenticated
@@ -19,8 +21,6 @@ from api.services.queue import Queue
 from api.services.reports import Reports
 from api.web.site import Site
 from schemas.callers import Caller, Role
-
-_bearer = HTTPBearer(auto_error=False, description="A member's or moderator's token (§5).")
 
 
 async def _callers(request: Request) -> Callers:
@@ -75,19 +75,30 @@ TheReports = Annotated[Reports, Depends(_reports)]
 TheSite = Annotated[Site, Depends(_site)]
 
 
-async def member(
-    callers: TheCallers,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Caller:
-    """Return who calls; raise Unauthenticated. Known callers cost no query."""
-    if credentials is None:
-        raise Unauthenticated
-    bearer = credentials.credentials
-    known = callers.remembered(bearer)
-    return known if known is not None else await run_in_threadpool(callers.recognise, bearer)
+class _Bearer(SecurityBase):
+    """The scheme of bearer tokens, to be called with a request that may hold one."""
+
+    def __init__(self) -> None:
+        """Describe the scheme."""
+        self.scheme_name = "HTTPBearer"
+        self.model = HTTPBearer(description="A member's or moderator's token (§5).")
 
 
-Member = Annotated[Caller, Depends(member)]
+class _Member(_Bearer):
+    """Who calls. One dependency: the scheme, its reader and the service would cost three."""
+
+    async def __call__(self, request: Request) -> Caller:
+        """Return who calls; raise Unauthenticated. Known callers cost no query."""
+        scheme, bearer = get_authorization_scheme_param(request.headers.get("authorization"))
+        if scheme.lower() != "bearer":
+            raise Unauthenticated
+        callers: Callers = request.app.state.parts.callers
+        known = callers.remembered(bearer)
+        return known if known is not None else await run_in_threadpool(callers.recognise, bearer)
+
+
+member = _Member()
+Member = Annotated[Caller, Security(member)]
 
 
 async def moderator(caller: Member) -> Caller:
@@ -115,17 +126,19 @@ def partner(feed: TheFeed, asked: Annotated[Asked, Depends(asked)]) -> Visitor:
 ThePartner = Annotated[Visitor, Depends(partner)]
 
 
-async def reader(
-    callers: TheCallers,
-    feed: TheFeed,
-    asked: Annotated[Asked, Depends(asked)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> None:
-    """Let in who may know who we are: members, and partners, new ones too."""
-    if any(name == "signature-input" for name, _ in asked.headers):
-        await run_in_threadpool(partial(feed.recognise, asked, newcomers=True))
-    else:
-        await member(callers, credentials)
+class _Reader(_Bearer):
+    """Whoever may know who we are: members, and partners, new ones too."""
+
+    async def __call__(self, request: Request) -> None:
+        """Let in one of them; raise Unauthenticated or RefusedFeed."""
+        if "signature-input" in request.headers:
+            feed: Feed = request.app.state.parts.feed
+            await run_in_threadpool(partial(feed.recognise, await asked(request), newcomers=True))
+        else:
+            await member(request)
+
+
+reader = _Reader()
 
 
 async def body(request: Request) -> bytes:
