@@ -3,6 +3,7 @@
 Everything is real: the services, the keys, the signatures. Only the clock is the test's own.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import Iterator
@@ -279,7 +280,7 @@ class World:
     def look_up(self, number: int, caller: Caller) -> LookupResult:
         """A plain look-up of one reserved number."""
         query = LookupQuery(identifiers=[phone(number)])
-        return self.parts.lookups.answer(query, caller).results[0]
+        return asyncio.run(self.parts.lookups.answer(query, caller)).results[0]
 
     def token(self, number: int) -> bytes:
         """The token of a reserved number."""

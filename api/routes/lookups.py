@@ -61,8 +61,8 @@ def identity(
 
 
 @router.post("/lookups", response_model=LookupAnswer)
-def look_up(query: LookupQuery, caller: Member, lookups: TheLookups) -> Response:
-    answer = lookups.answer(query, caller).model_dump_json().encode()
+async def look_up(query: LookupQuery, caller: Member, lookups: TheLookups) -> Response:
+    answer = (await lookups.answer(query, caller)).model_dump_json().encode()
     length = ANSWER_BYTES * len(query.identifiers)
     return Response(answer.ljust(length), media_type="application/json")
 

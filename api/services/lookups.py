@@ -7,7 +7,7 @@ from api.errors import NotFound, PlainLookupsDisabled, StaleEpoch, StaleLayout, 
 from api.services.instance import Clock, Instance
 from api.services.quotas import Limits, Quotas
 from api.services.serving import SealedFile, SealedList, Serving
-from api.services.stretching import Stretching, canonical
+from api.services.stretching import Stretching, canonical, token
 from schemas.base import CATEGORIES
 from schemas.callers import Caller
 from schemas.documents import Identity
@@ -73,7 +73,7 @@ class Lookups:
             raise NotFound
         return sealed.files[index]
 
-    def answer(self, query: LookupQuery, caller: Caller) -> LookupAnswer:
+    async def answer(self, query: LookupQuery, caller: Caller) -> LookupAnswer:
         """Answer identifiers in clear, as a client would for itself; keep nothing of them."""
         if not self._plain:
             raise PlainLookupsDisabled
@@ -82,8 +82,13 @@ class Lookups:
         sealed, held = serving.fresh(self._clock()), serving.held
         with self._stretching.places(len(identifiers)):
             self._quotas.spend(caller, len(identifiers))
-            tokens = self._stretching.tokens(identifiers, held.identity, held.evaluator)
-        return LookupAnswer(results=[self._found(sealed, held.identity, one) for one in tokens])
+            results = await self._stretching.each(
+                lambda one: self._found(
+                    sealed, held.identity, token(one, held.identity, held.evaluator)
+                ),
+                identifiers,
+            )
+        return LookupAnswer(results=results)
 
     def network(self) -> NetworkInfo:
         """Describe the network and this instance's limits, unsigned."""
@@ -109,8 +114,8 @@ class Lookups:
             ],
         )
 
-    def _found(self, sealed: SealedList, identity: Identity, token: bytes) -> LookupResult:
-        word = bucket_word(token, identity.network, identity.epoch)
+    def _found(self, sealed: SealedList, identity: Identity, sought: bytes) -> LookupResult:
+        word = bucket_word(sought, identity.network, identity.epoch)
         index = bucket_index(word, sealed.layout.bits)
         try:
             bucket = open_bucket(
@@ -125,7 +130,7 @@ class Lookups:
             )
         except InvalidInput:
             raise Unavailable from None
-        counts = find(bucket, token)
+        counts = find(bucket, sought)
         if counts is None:
             return NO_MATCH
         return LookupResult(

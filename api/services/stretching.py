@@ -1,9 +1,11 @@
 """Identifiers in clear, on the way to their tokens and into oblivion (PROTOCOL.md §2)."""
 
+import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from api.crypto.identifiers import Identifier, parse_identifier
 from api.crypto.oprf import KeyEvaluator
@@ -12,6 +14,8 @@ from api.errors import Unavailable
 from schemas.documents import Identity
 from schemas.lookups import PlainIdentifier
 
+T = TypeVar("T")
+
 
 class Stretching:
     """A bounded pool for Argon2id: beyond its queue the answer is `Unavailable`, at once."""
@@ -19,8 +23,13 @@ class Stretching:
     def __init__(self, threads: int, queue: int) -> None:
         """Compute on `threads` threads; let `queue` more computations wait."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stretching")
-        self._free = threads + queue
+        self._places = self._free = threads + queue
         self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """How many places are held."""
+        return self._places - self._free
 
     @contextmanager
     def places(self, wanted: int) -> Iterator[None]:
@@ -42,13 +51,29 @@ class Stretching:
         self, identifiers: Sequence[Identifier], identity: Identity, evaluator: KeyEvaluator
     ) -> list[bytes]:
         """Return the token of each identifier; `places` for them are held already."""
-        cost = Cost(identity.argon2id.m_kib, identity.argon2id.t)
-        stretched = self._pool.map(lambda one: stretch(one, identity.network, cost), identifiers)
-        return [bytes(evaluator.token(x)) for x in stretched]
+        return list(self._pool.map(lambda one: token(one, identity, evaluator), identifiers))
+
+    async def each(
+        self, work: Callable[[Identifier], T], identifiers: Sequence[Identifier]
+    ) -> list[T]:
+        """Return what `work` makes of each identifier, on the threads here; for held `places`, too.
+
+        Whoever waits holds no other thread meanwhile, which would be missing elsewhere.
+        """
+        loop = asyncio.get_running_loop()
+        working = [loop.run_in_executor(self._pool, work, one) for one in identifiers]
+        await asyncio.wait(working)
+        return [one.result() for one in working]
 
     def close(self) -> None:
         """End the pool."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def token(identifier: Identifier, identity: Identity, evaluator: KeyEvaluator) -> bytes:
+    """Return the token of an identifier in the network of `identity`: some 100 ms of computing."""
+    cost = Cost(identity.argon2id.m_kib, identity.argon2id.t)
+    return bytes(evaluator.token(stretch(identifier, identity.network, cost)))
 
 
 def canonical(given: PlainIdentifier) -> Identifier:

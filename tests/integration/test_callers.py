@@ -1,3 +1,4 @@
+import asyncio
 import json
 import secrets
 from collections.abc import Callable
@@ -363,7 +364,7 @@ def test_a_moderator_announced_by_one_process_is_one_in_every_process(world: Wor
 
 def look_up(world: World, caller: Caller, number: int) -> None:
     query = LookupQuery(identifiers=[phone(one) for one in range(number)])
-    world.parts.lookups.answer(query, caller)
+    asyncio.run(world.parts.lookups.answer(query, caller))
 
 
 def evaluate(world: World, caller: Caller, number: int) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import json
 import secrets
@@ -468,7 +469,7 @@ def test_identifiers_of_a_plain_report_count_as_look_ups(make_world: MakeWorld) 
     world.file(member, 113, 114, 115)
     query = LookupQuery(identifiers=[phone(113), phone(114)])
     with refused("rate-limited"):
-        world.parts.lookups.answer(query, member)
+        asyncio.run(world.parts.lookups.answer(query, member))
     world.look_up(113, member)
 
 

@@ -1,5 +1,6 @@
 """Promises about load, clocks and faults: none of them takes a warning or a quota away."""
 
+import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def busy(world: World, places: int, monkeypatch: pytest.MonkeyPatch) -> Iterator
     query = LookupQuery(identifiers=[phone(900 + number) for number in range(places)])
     with monkeypatch.context() as patched, ThreadPoolExecutor(1) as pool:
         patched.setattr("api.services.stretching.stretch", slow)
-        answer = pool.submit(world.parts.lookups.answer, query, other)
+        answer = pool.submit(asyncio.run, world.parts.lookups.answer(query, other))
         assert asked.wait(30)
         try:
             yield
@@ -151,7 +152,7 @@ def busy(world: World, places: int, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def look_up(world: World, caller: Caller, identifiers: int) -> None:
     query = LookupQuery(identifiers=[phone(number) for number in range(identifiers)])
-    world.parts.lookups.answer(query, caller)
+    asyncio.run(world.parts.lookups.answer(query, caller))
 
 
 SMALL: dict[str, Any] = {
@@ -231,7 +232,7 @@ def test_ten_places_are_enough_for_ten_identifiers(
     world.round()
     query = LookupQuery(identifiers=[phone(number) for number in range(10)])
     for _ in range(3):
-        results = world.parts.lookups.answer(query, member).results
+        results = asyncio.run(world.parts.lookups.answer(query, member)).results
         assert [one.match for one in results] == [number == 3 for number in range(10)]
 
 
