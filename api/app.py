@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -58,10 +59,15 @@ from api.services.timekeeping import Timekeeper
 from api.services.witnessing import Witnessing
 from api.settings import Settings
 from api.store.engine import Store, open_engine
+from api.store.replica import Replica
 from api.web.assets import read_built
 from api.web.languages import read_languages
 from api.web.shells import Place
 from api.web.site import Site
+
+if TYPE_CHECKING:
+    from api.metrics import Metrics
+    from api.store.counts import SharedCounts
 
 ROUND_SECONDS = 2.0
 """How often a process looks at the clock and at what others have sealed."""
@@ -69,6 +75,8 @@ HEALING_SECONDS = 60.0
 """How often it tries again to make a restored log whole."""
 FOLLOW_SECONDS = 1.0
 """How often it looks whether a partner should be asked."""
+LOOK_SECONDS = 0.5
+"""How often it looks whether a Valkey answers, and how far a replica is."""
 SHORTEST_DELAY, LONGEST_DELAY = 3_600, 47 * 3_600
 """Seconds from the next full hour after approval to publication, of what is no danger (§6)."""
 
@@ -105,7 +113,9 @@ class Parts:
         Raises OutdatedSchema, NotFounded or KeyFileError where they are not fit to be used, and
         UnsafeSetting.
         """
-        self.store = Store(open_engine(settings.url))
+        engine, copy = open_engine(settings.url), settings.replica_url
+        self.replica = Replica(engine, copy.get_secret_value()) if copy else None
+        self.store = Store(engine, self.replica)
         try:
             check_schema(self.store)
             load = partial(Keyring.load, settings.keys)
@@ -125,7 +135,8 @@ class Parts:
             reports_per_day=settings.reports_per_day,
         )
         store, instance, plain = self.store, self.instance, settings.plain_lookups
-        self.quotas = Quotas(limits)
+        self.counts = _shared_counts(settings, keys.receipt)
+        self.quotas = Quotas(limits, self.counts)
         self.stretching = Stretching(settings.stretching_threads, settings.stretching_queue)
         self.callers = Callers(store, instance, self.quotas, clock, os.urandom)
         self.log = Log(keys.log_seed, clock, os.urandom)
@@ -144,9 +155,8 @@ class Parts:
         )
         sealer = Sealer(instance, settings.bucket_limit, os.urandom)
         self.rotation = Rotation(store, self.identities, sealer, settings.keys, clock, os.urandom)
-        self.timekeeper = Timekeeper(
-            store, instance, self.log, sealer, clock, secrets.token_hex(16)
-        )
+        self._holder = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self.timekeeper = Timekeeper(store, instance, self.log, sealer, clock, self._holder)
 
         self.remote = Remote(
             lambda: self.instance.http_seed(self.instance.identity),
@@ -163,7 +173,6 @@ class Parts:
         self.healing = Healing(
             store, instance, self.log, self.positions, self.witnessing, self.remote, replay, clock
         )
-        self._holder = secrets.token_hex(16)
         self._healed_at = -HEALING_SECONDS
 
     def follow(self) -> None:
@@ -188,6 +197,13 @@ class Parts:
             except (Refusal, PartnerFailure, InvalidInput) as failed:
                 log.warning("log not healed", code=failed.code)
 
+    def look(self) -> None:
+        """Find out whether what some have besides their database answers, and how far it is."""
+        if self.counts:
+            self.counts.look()
+        if self.replica:
+            self.replica.look()
+
     def round(self) -> None:
         """Do the timed work if it is this process's turn; fetch what was sealed."""
         try:
@@ -206,7 +222,17 @@ class Parts:
         finally:
             self.remote.close()
             self.stretching.close()
+            if self.counts:
+                self.counts.close()
             self.store.close()
+
+
+def _shared_counts(settings: Settings, key: bytes) -> "SharedCounts | None":
+    if settings.valkey_url is None:
+        return None
+    from api.store.counts import SharedCounts  # noqa: PLC0415  (few need what it loads)
+
+    return SharedCounts(settings.valkey_url.get_secret_value(), key)
 
 
 def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> FastAPI:
@@ -221,17 +247,24 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await _attempted(parts.look)
         await _attempted(parts.round)
+        if metrics:
+            await asyncio.to_thread(metrics.serve, settings.metrics_ports)
         ending = asyncio.Event()
         tasks = [
             asyncio.create_task(_repeated(parts.round, ROUND_SECONDS, ending)),
             asyncio.create_task(_repeated(parts.follow, FOLLOW_SECONDS, ending)),
         ]
+        if parts.counts or parts.replica:
+            tasks.append(asyncio.create_task(_repeated(parts.look, LOOK_SECONDS, ending)))
         yield
         parts.remote.stop()
         ending.set()
         # Cancelled, a round would go on in its thread, and take the lease that we give back.
         await asyncio.gather(*tasks)
+        if metrics:
+            await asyncio.to_thread(metrics.close)
         await asyncio.to_thread(parts.close)
 
     app = FastAPI(
@@ -250,7 +283,18 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(edge.Edge)
+    metrics = _measured(app, parts) if settings.metrics_ports else None
     return app
+
+
+def _measured(app: FastAPI, parts: Parts) -> "Metrics":
+    """Let `app` count what it answers."""
+    from api.metrics import Counted, Metrics, Watched  # noqa: PLC0415  (few need what it loads)
+
+    watched = Watched(parts.health, parts.stretching, parts.counts, parts.replica)
+    metrics = Metrics(watched)
+    app.add_middleware(Counted, metrics=metrics)
+    return metrics
 
 
 async def _repeated(work: Callable[[], None], seconds: float, ending: asyncio.Event) -> None:

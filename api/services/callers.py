@@ -86,8 +86,7 @@ class Callers:
     def recognise(self, bearer: str) -> Caller:
         """Return the caller of `bearer`; raise Unauthenticated where it is nobody's."""
         digest = bearer_digest(bearer)
-        with self._store.read() as tx:
-            caller = self._find(tx, digest, bearer)
+        caller = self._store.glance(lambda tx: self._find(tx, digest, bearer))
         self._memory.put(digest, caller)
         return caller
 

@@ -8,6 +8,7 @@ from api.services.instance import Clock, Instance
 from api.services.positions import FOLLOWING, QUARANTINED, WAITING
 from api.services.queue import is_overdue
 from api.services.rosters import has_unannounced_ends
+from api.services.timekeeping import LEASE, LEASE_LIFE
 from api.services.transitions import OPEN
 from api.store.engine import Store
 from api.store.schema import HEAD
@@ -52,6 +53,12 @@ class Federation:
     """The origins of partners who should be followed, and were not reached for over a day."""
     held: int
     """How many reports of partners, or erasures of such, wait for a decision here."""
+    entries: int
+    """How long our own log is."""
+    partners_entries: int
+    """How much of their logs was verified, all together."""
+    behind_hours: int | None
+    """Since when the one of those to follow that was not reached for longest was not."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,6 +93,8 @@ class Overview:
     bearers: dict[str, int]
     buckets: int
     sealed_hours_ago: int | None
+    timekeeping_seconds_ago: int | None
+    """When a process last said that it does the timed work: it does so twice a minute."""
     federation: Federation
 
     @property
@@ -121,10 +130,12 @@ class Health:
     def overview(self) -> Overview:
         """Return the state of the instance."""
         now = self._clock()
-        hour = int(now.timestamp()) // 3600
+        moment = int(now.timestamp())
+        hour = moment // 3600
         with self._store.read() as tx:
             identity = self._instance.refresh(tx)
             sealed = [hour - at for _, _, at, _ in tx.buckets.summaries()]
+            until = tx.leases.until(LEASE)
             pending = [one for one in tx.collectives.moderators() if one.status == "pending"]
             return Overview(
                 schema=tx.revision() or "none",
@@ -147,30 +158,40 @@ class Health:
                 bearers=tx.callers.counts(),
                 buckets=len(sealed),
                 sealed_hours_ago=max(sealed, default=None),
+                timekeeping_seconds_ago=(
+                    None if until is None else moment - until + int(LEASE_LIFE.total_seconds())
+                ),
                 federation=_federation(tx, now),
             )
+
+    def served_hours_ago(self) -> int | None:
+        """Return the age of the oldest bucket that is served here; None where there is none."""
+        current = self._instance.serving.sealed
+        if current is None:
+            return None
+        return int(self._clock().timestamp()) // 3600 - min(file.sealed for file in current.files)
 
     def check(self) -> None:
         """Raise Unavailable unless the database answers and a fresh list is served."""
         self._instance.serving.fresh(self._clock())
-        with self._store.read() as tx:
-            if tx.revision() != HEAD:
-                raise Unavailable
+        if self._store.glance(lambda tx: tx.revision()) != HEAD:
+            raise Unavailable
 
 
 def _federation(tx: Transaction, now: datetime) -> Federation:
     partners, log = tx.partners.all(), tx.log.current()
     day_ago = now.timestamp() - SILENT.total_seconds()
+    followed = [one for one in partners if one.state in (WAITING, FOLLOWING)]
+    reached = [one.synced_at for one in followed if one.synced_at is not None]
     return Federation(
         log="open" if log is None else log.state,
         partners=len(partners),
         quarantined=tuple(one.origin for one in partners if one.state == QUARANTINED),
-        silent=tuple(
-            one.origin
-            for one in partners
-            if one.state in (WAITING, FOLLOWING) and (one.synced_at or 0) < day_ago
-        ),
+        silent=tuple(one.origin for one in followed if (one.synced_at or 0) < day_ago),
         held=tx.foreign.waiting(f"{now:%Y-%m-%d}"),
+        entries=0 if log is None else log.size,
+        partners_entries=sum(one.size for one in partners),
+        behind_hours=int(now.timestamp() - min(reached)) // 3600 if reached else None,
     )
 
 

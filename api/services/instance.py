@@ -8,9 +8,9 @@ from api.crypto import oprf
 from api.crypto.envelopes import public_key
 from api.crypto.oprf import KeyEvaluator
 from api.crypto.ristretto import Element, Scalar, element, multiply
-from api.errors import NotFound
+from api.errors import NotFound, Unavailable
 from api.keyring import KeyFileError, Keyring, Keys
-from api.services.serving import Held, Serving, newest_list
+from api.services.serving import Held, SealedList, Serving, newest_list
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.documents import Envelope, Identity
@@ -30,6 +30,9 @@ def to_the_hour(moment: datetime) -> int:
 def hour_from(moment: datetime) -> int:
     """Return Unix seconds, the next whole hour: never earlier than `moment`."""
     return -(-int(moment.timestamp()) // 3600) * 3600
+
+
+_Reading = Callable[[Transaction], tuple[Held, SealedList | None]]
 
 
 class NotFounded(Exception):  # noqa: N818  (a state of things, not an error in them)
@@ -120,17 +123,13 @@ class Instance:
         An identity whose list is still to be sealed is served when it is.
         """
         with self._moving:
-            self._move()
+            self._move(self._store.glance)
 
     def envelope(self, version: int | None) -> Envelope:
         """Return an issued identity, by default the one that is served; raise NotFound."""
         if version is None:
             return self._serving.held.envelope
-        with self._store.read() as tx:
-            text = tx.collectives.identity(version)
-        if text is None:
-            raise NotFound
-        return Envelope.model_validate_json(text)
+        return self._store.glance(lambda tx: _issued(tx, version))
 
     def _follow(self, seen: Held) -> None:
         """Serve what was seen, before anybody hears of it who then asks again.
@@ -145,15 +144,17 @@ class Instance:
             if seen.is_sealed_like(before.held):
                 self._serving = Serving(seen, before.sealed)
             else:
-                self._move()
+                self._move(self._now)
         finally:
             self._moving.release()
 
-    def _move(self) -> None:
-        before = self._serving
+    def _now(self, reading: _Reading) -> tuple[Held, SealedList | None]:
         with self._store.read() as tx:
-            held = self._seen(tx)
-            sealed = newest_list(tx, before.sealed)
+            return reading(tx)
+
+    def _move(self, read: Callable[[_Reading], tuple[Held, SealedList | None]]) -> None:
+        before = self._serving
+        held, sealed = read(self._look)
         if held.identity.version < before.held.identity.version:
             held = before.held
         if sealed is None and held.is_sealed_like(before.held):
@@ -161,6 +162,17 @@ class Instance:
         lost = sealed is None and before.sealed is not None
         if not lost and (sealed is None or sealed.epoch == held.identity.epoch):
             self._serving = Serving(held, sealed)
+
+    def _look(self, tx: Transaction) -> tuple[Held, SealedList | None]:
+        before = self._serving
+        held, sealed = self._seen(tx), newest_list(tx, before.sealed)
+        if tx.copied and (
+            held.identity.version < before.held.identity.version
+            or sealed is None
+            or (before.sealed and sealed.generation < before.sealed.generation)
+        ):
+            raise Unavailable  # a replica that lags behind what we serve already
+        return held, sealed
 
     def _seen(self, tx: Transaction) -> Held:
         version = tx.collectives.newest_version()
@@ -209,6 +221,13 @@ def _stored(tx: Transaction, version: int | None) -> Envelope:
     text = None if version is None else tx.collectives.identity(version)
     if text is None:
         raise NotFounded
+    return Envelope.model_validate_json(text)
+
+
+def _issued(tx: Transaction, version: int) -> Envelope:
+    text = tx.collectives.identity(version)
+    if text is None:
+        raise NotFound
     return Envelope.model_validate_json(text)
 
 

@@ -1,10 +1,16 @@
-"""How much one caller may ask for (PROTOCOL.md §5). Counted in memory, by opaque ids."""
+"""How much one caller may ask for (PROTOCOL.md §5). Counted by opaque ids.
+
+In memory, or together with other processes. While what they share does not answer each counts
+alone; but guesses are refused then, since whoever guesses would choose that moment.
+"""
 
 import math
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from limits import (
     RateLimitItem,
@@ -12,11 +18,14 @@ from limits import (
     RateLimitItemPerHour,
     RateLimitItemPerMinute,
 )
-from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from api.errors import RateLimited
+from api.errors import RateLimited, Unavailable
+from api.services.windows import Windows
 from schemas.callers import Caller, Role
+
+if TYPE_CHECKING:  # its library takes a fifth of a second to load
+    from api.store.counts import SharedCounts
 
 GUESSES_PER_MINUTE = 120
 """Wrong receipts of everybody together. A right one is never limited, so that nobody can keep
@@ -40,9 +49,10 @@ class Limits:
 class Quotas:
     """Counts what callers ask for and refuses what is over. Safe to use from any thread."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Start with every count at zero."""
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    def __init__(self, limits: Limits, shared: "SharedCounts | None" = None) -> None:
+        """Start with every count at zero, or where the `shared` ones are."""
+        self._shared = shared
+        self._limiter = MovingWindowRateLimiter(Windows())
         self._lock = threading.Lock()
         self._member = (
             RateLimitItemPerHour(limits.per_hour, namespace="look"),
@@ -72,12 +82,21 @@ class Quotas:
         return [*own, (self._collective, caller.collective, identifiers)]
 
     def guess(self) -> None:
-        """Count a wrong receipt; raise RateLimited where everybody's were too many of late."""
-        if not self._limiter.hit(self._guesses, "receipt"):
+        """Count a wrong receipt; raise RateLimited where everybody's were too many of late.
+
+        Raises Unavailable where the shared counts do not answer.
+        """
+        if self._shared:
+            self._hit_shared(self._shared, [(self._guesses, "receipt", 1)])
+        elif not self._limiter.hit(self._guesses, "receipt"):
             raise RateLimited(self._wait(self._guesses, "receipt"))
 
     def _hit(self, wanted: Sequence[_Count]) -> None:
         # All of the counts or none: a refusal must not use up another count.
+        if self._shared:
+            with suppress(Unavailable):
+                self._hit_shared(self._shared, wanted)
+                return
         with self._lock:
             over = [
                 (item, key)
@@ -88,6 +107,16 @@ class Quotas:
                 raise RateLimited(max(self._wait(*pair) for pair in over))
             for item, key, cost in wanted:
                 self._limiter.hit(item, key, cost=cost)
+
+    def _hit_shared(self, shared: "SharedCounts", wanted: Sequence[_Count]) -> None:
+        wait = shared.hit(
+            [
+                (f"{item.namespace} {key}", item.amount, item.get_expiry(), cost)
+                for item, key, cost in wanted
+            ]
+        )
+        if wait:
+            raise RateLimited(wait)
 
     def _wait(self, item: RateLimitItem, key: str) -> int:
         reset = self._limiter.get_window_stats(item, key).reset_time

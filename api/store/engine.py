@@ -1,8 +1,9 @@
 """The pool of database connections, and transactions over it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -11,8 +12,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, create_engine
 
-from api.errors import Conflict, Unavailable
+from api.errors import Conflict, Refusal, Unavailable
+from api.store.replica import Replica
 from api.store.transaction import Transaction
+
+T = TypeVar("T")
+
+PROMPT_SECONDS, OLDEST_SECONDS = 1, 60
+"""How old what a replica shows may be, and while the database does not answer."""
 
 BUSY = "busy_timeout = 10000"
 PRAGMAS = (
@@ -64,9 +71,10 @@ def _begin(connection: Connection) -> None:
 class Store:
     """Transactions over one database. Its faults are `Unavailable`, never an empty answer."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Work over `engine`, whose connections this store may close for good."""
+    def __init__(self, engine: Engine, replica: Replica | None = None) -> None:
+        """Work over `engine`, whose connections this store may close for good, and its replica."""
         self._engine = engine
+        self._replica = replica
         self._reader = engine.execution_options(reading=True)
         if engine.dialect.name == "postgresql":
             # What is read in several steps must be of one moment; SQLite reads so anyway.
@@ -85,6 +93,31 @@ class Store:
         """Only read; nothing waits for this."""
         with faults_named(), Session(self._reader) as session:
             yield Transaction(session)
+
+    def glance(self, reading: Callable[[Transaction], T]) -> T:
+        """Return what `reading` finds, perhaps in the replica: then it may be a second old.
+
+        A replica is believed where something is there, not where it is not: if `reading` refuses,
+        the database is asked. Only while that does not answer may it be older, up to a minute.
+        """
+        replica = self._replica
+        if replica and replica.shows(PROMPT_SECONDS):
+            with suppress(Refusal):
+                return self._of_copy(replica, reading)
+        try:
+            with self.read() as tx:
+                return reading(tx)
+        except Unavailable:
+            if not replica or not replica.shows(OLDEST_SECONDS):
+                raise
+        try:
+            return self._of_copy(replica, reading)
+        except Refusal:
+            raise Unavailable from None
+
+    def _of_copy(self, replica: Replica, reading: Callable[[Transaction], T]) -> T:
+        with faults_named(), Session(replica.engine) as session:
+            return reading(Transaction(session, copied=True))
 
     def tidy(self) -> None:
         """Empty SQLite's write-ahead log, where what was deleted could still be read.
@@ -107,6 +140,8 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+        if self._replica:
+            self._replica.close()
 
 
 @contextmanager

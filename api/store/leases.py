@@ -30,6 +30,11 @@ class Leases:
             self._session.flush()
         return True
 
+    def until(self, name: str) -> int | None:
+        """Return when the lease ends, unless it is renewed; None where nobody has it."""
+        row = self._session.get(LeaseRow, name)
+        return None if row is None else row.until
+
     def _first(self, row: LeaseRow) -> bool:
         try:
             with self._session.begin_nested():

@@ -20,9 +20,10 @@ from api.store.reports import Reports
 class Transaction:
     """What a service may do between begin and commit."""
 
-    def __init__(self, session: Session) -> None:
-        """Work inside `session`, which the caller begins and commits."""
+    def __init__(self, session: Session, *, copied: bool = False) -> None:
+        """Work inside `session`, which the caller begins and commits; `copied` is a replica's."""
         self._session = session
+        self.copied = copied
         self.arrivals = Arrivals(session)
         self.audit = Audit(session)
         self.backup = Backup(session)
