@@ -28,6 +28,7 @@ from api.errors import Unavailable
 from api.services.health import Health, Overview
 from api.services.stretching import Stretching
 from api.store.replica import Replica
+from schemas.reports import Status
 
 if TYPE_CHECKING:
     from api.store.counts import SharedCounts
@@ -159,10 +160,14 @@ class _Figures(Collector):
 
 
 def _of_process(watched: Watched) -> Iterator[GaugeMetricFamily]:
-    held, hours = watched.stretching.held, watched.health.served_hours_ago()
+    served = watched.health.served()
+    yield _gauge("served_identity", "Version of the identity served here.", served.identity_version)
+    yield _gauge("served_epoch", "Its epoch.", served.epoch)
+    yield _gauge("served_generation", "Which sealing the list served here is.", served.generation)
+    if served.sealed_hours_ago is not None:
+        yield _gauge("served_hours", "Age of its oldest bucket.", served.sealed_hours_ago)
+    held = watched.stretching.held
     yield _gauge("stretching_places", "Argon2id computations that run or wait.", held)
-    if hours is not None:
-        yield _gauge("list_age_hours", "Age of the oldest bucket that is served here.", hours)
     if watched.counts is not None:
         yield _gauge("valkey_up", "Whether Valkey answers.", watched.counts.answers)
     if watched.replica is not None:
@@ -179,6 +184,9 @@ def _of_instance(overview: Overview) -> Iterator[GaugeMetricFamily]:
     yield _gauge("warnings", "Warnings of `parasol status`.", len(overview.warnings))
     yield _gauge("identity_days_left", "Until the identity expires.", overview.identity_days_left)
     yield _gauge("list_buckets", "Buckets of the sealed list.", overview.buckets)
+    # Of those that wait nothing: a monitor would write down when each of them came.
+    published = sum(one.number for one in overview.reports if one.status == Status.PUBLISHED)
+    yield _gauge("reports_published", "Reports of ours that are listed.", published)
     yield _gauge("log_entries", "Entries of our log.", partners.entries)
     yield _gauge("partners", "Partners.", partners.partners)
     yield _gauge("partners_healthy", "Not silent, nor in quarantine.", partners.partners - bad)
@@ -191,12 +199,6 @@ def _of_instance(overview: Overview) -> Iterator[GaugeMetricFamily]:
     ):
         if value is not None:
             yield _gauge(name, text, value)
-    reports = GaugeMetricFamily(
-        "parasol_reports", "Reports of ours.", labels=("status", "severity")
-    )
-    for group in overview.reports:
-        reports.add_metric((group.status, group.severity), group.number)
-    yield reports
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

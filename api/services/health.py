@@ -118,6 +118,17 @@ class Overview:
         return (*found, *self.federation.warnings)
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one process serves."""
+
+    identity_version: int
+    epoch: int
+    generation: int
+    """Which sealing the list is of; 0 where there is none."""
+    sealed_hours_ago: int | None
+
+
 class Health:
     """Looks at the database and at what is served."""
 
@@ -164,12 +175,17 @@ class Health:
                 federation=_federation(tx, now),
             )
 
-    def served_hours_ago(self) -> int | None:
-        """Return the age of the oldest bucket that is served here; None where there is none."""
-        current = self._instance.serving.sealed
-        if current is None:
-            return None
-        return int(self._clock().timestamp()) // 3600 - min(file.sealed for file in current.files)
+    def served(self) -> Served:
+        """Return what this process serves: so it shows whether all serve the same."""
+        serving = self._instance.serving
+        identity, sealed = serving.held.identity, serving.sealed
+        hour = int(self._clock().timestamp()) // 3600
+        return Served(
+            identity_version=identity.version,
+            epoch=identity.epoch,
+            generation=0 if sealed is None else sealed.generation,
+            sealed_hours_ago=None if sealed is None else hour - min(f.sealed for f in sealed.files),
+        )
 
     def check(self) -> None:
         """Raise Unavailable unless the database answers and a fresh list is served."""
