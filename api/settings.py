@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, DirectoryPath, Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -62,6 +67,9 @@ class Settings(BaseSettings):
     valkey_url: Annotated[SecretStr, AfterValidator(_valkey)] | None = None
     """Where all processes count together what callers ask for; without it each counts alone."""
 
+    secrets: DirectoryPath | None = None
+    """A folder of files that each hold a setting and have its name: `parasol_database_url`."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
 
@@ -94,6 +102,22 @@ class Settings(BaseSettings):
 
     poll_seconds: Annotated[int, Field(ge=1, le=86_400)] = 300
     """About how often each partner is asked for what is new."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is not in the environment from the files in `secrets`."""
+        del dotenv_settings, file_secret_settings
+        folder = os.environ.get("PARASOL_SECRETS", "")
+        # One that is not there is refused by name, as any setting is, not only warned of.
+        there = folder if Path(folder).is_dir() else None
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, there or None)
 
     @model_validator(mode="after")
     def _has_places_for_one_look_up(self) -> Self:

@@ -1,6 +1,7 @@
 """What the operator's commands share: they run on the host, never over HTTP."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +16,7 @@ from api.cli import Plain
 from api.crypto.bearers import Invitation, format_invitation
 from api.errors import Unavailable
 from api.keyring import KeyFileError, Keyring, refuse_if_open
-from api.services.health import check_schema
+from api.services.health import OutdatedSchema, check_schema
 from api.services.identities import Identities
 from api.services.log import Log
 from api.settings import Settings
@@ -27,6 +28,8 @@ from schemas.documents import Identity
 Command = Callable[..., Any]
 
 NO_DATABASE = "The database does not answer. Is it running, and PARASOL_DATABASE_URL right?"
+WAITING = "Waiting for the database, or for `parasol migrate`."
+LONGEST_WAIT = 3_600
 SHORTEST_PASSPHRASE = 12
 
 
@@ -38,6 +41,17 @@ def data_option(command: Command) -> Command:
         required=True,
         type=click.Path(file_okay=False, path_type=Path),
         help="The instance's folder (or PARASOL_DATA).",
+    )(command)
+
+
+def wait_option(command: Command) -> Command:
+    """Add `--wait`, for whom nothing else starts in order."""
+    return click.option(
+        "--wait",
+        type=click.IntRange(0, LONGEST_WAIT),
+        default=0,
+        metavar="SECONDS",
+        help="How long to wait for a database that does not answer, or is not migrated yet.",
     )(command)
 
 
@@ -65,6 +79,35 @@ def parts_of(data: Path) -> Iterator[Parts]:
             yield parts
         finally:
             parts.close()
+
+
+def patiently(attempt: Callable[[], None], seconds: int) -> None:
+    """Call `attempt` every second while the database is not ready, for `seconds`.
+
+    Raises what the last attempt raises.
+    """
+    until, told = time.monotonic() + seconds, False
+    while True:
+        try:
+            attempt()
+        except (Unavailable, OutdatedSchema):
+            if time.monotonic() >= until:
+                raise
+        else:
+            return
+        if not told:
+            click.echo(WAITING, err=True)
+            told = True
+        time.sleep(1)
+
+
+def look_at_database(url: str) -> None:
+    """Raise Unavailable or OutdatedSchema unless the database at `url` is ready."""
+    store = Store(open_engine(url))
+    try:
+        check_schema(store)
+    finally:
+        store.close()
 
 
 @contextmanager

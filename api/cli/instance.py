@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +14,17 @@ import click
 from pydantic import ValidationError
 
 from api.cli import Plain
-from api.cli.host import NO_DATABASE, data_option, or_say, parts_of, passphrase, settings_for
+from api.cli.host import (
+    NO_DATABASE,
+    data_option,
+    look_at_database,
+    or_say,
+    parts_of,
+    passphrase,
+    patiently,
+    settings_for,
+    wait_option,
+)
 from api.crypto.failures import InvalidInput
 from api.crypto.words import fingerprint_words
 from api.errors import Conflict, Unavailable
@@ -82,12 +93,14 @@ def init(
 
 
 @click.command()
+@wait_option
 @data_option
-def migrate(data: Path) -> None:
+def migrate(data: Path, wait: int) -> None:
     """Bring the database to this version's schema."""
+    settings = settings_for(data)
     try:
         with or_say(Unavailable, NO_DATABASE):
-            migrate_database(settings_for(data).url)
+            patiently(partial(migrate_database, settings.url), wait)
     except UnknownSchema:
         raise Plain("The database is of a newer version of Parasol: install that one.") from None
     click.echo("The schema is up to date.")
@@ -99,12 +112,15 @@ def migrate(data: Path) -> None:
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="How many processes (or PARASOL_WORKERS)."
 )
+@wait_option
 @data_option
-def serve(data: Path, **given: str | int | None) -> None:
+def serve(data: Path, wait: int, **given: str | int | None) -> None:
     """Serve the instance until interrupted."""
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = settings_for(data).model_copy(update=chosen)
     with or_say(Unavailable, NO_DATABASE):
+        if wait:
+            patiently(partial(look_at_database, settings.url), wait)
         run(settings)
 
 

@@ -160,3 +160,22 @@ def test_a_password_is_never_printed(tmp_path: Path) -> None:
     told = [repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())]
     told.append(repr(open_engine(settings.url)))
     assert "sesame" not in "".join(told)
+
+
+def test_a_secret_can_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "parasol_database_url").write_text(f"{URL}\n")
+    monkeypatch.setenv("PARASOL_SECRETS", str(tmp_path))
+    settings = Settings(data=tmp_path)
+    assert settings.url == URL
+    assert "sesame" not in repr(settings)
+    monkeypatch.setenv("PARASOL_DATABASE_URL", "sqlite:////chosen.db")
+    assert Settings(data=tmp_path).url == "sqlite:////chosen.db"
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARASOL_SECRETS", str(tmp_path / "sesame"))
+    told = refusal(data=tmp_path)
+    assert "secrets" in told
+    assert "sesame" not in told
