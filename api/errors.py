@@ -1,7 +1,8 @@
 """Refusals that a caller may see (PROTOCOL.md §10).
 
 Refusal
-├── InvalidRequest         422  invalid-request (400 where it could not even be read)
+├── InvalidRequest         422  invalid-request
+│   └── Unreadable         400  invalid-request
 ├── InvalidIdentifier      422  invalid-identifier
 ├── InvalidElement         422  invalid-element
 ├── RefusedEntry           422  an entry code: malformed, bad-signature, too-few-signatures, …
@@ -9,10 +10,14 @@ Refusal
 ├── Forbidden              403  forbidden
 ├── PlainLookupsDisabled   403  plain-lookups-disabled
 ├── NotFound               404  not-found
+├── TooSlow                408  too-slow
 ├── Conflict               409  conflict
 ├── StaleEpoch             409  stale-epoch
 ├── StaleLayout            409  stale-layout
+├── TooLarge               413  too-large
+├── UnsupportedMediaType   415  unsupported-media-type
 ├── RateLimited            429  rate-limited
+├── HeaderTooLarge         431  header-too-large
 ├── Unavailable            503  unavailable
 └── RefusedFeed            4xx  a feed code: not-a-partner, cursor-in-future, …
 """
@@ -50,6 +55,13 @@ class InvalidRequest(Refusal):
     status = 422
     code = "invalid-request"
     title = "The request is not of the right form."
+
+
+class Unreadable(InvalidRequest):
+    """What came is not HTTP, or could be read in more than one way."""
+
+    status = 400
+    title = "The request could not be read."
 
 
 class InvalidIdentifier(Refusal):
@@ -113,6 +125,14 @@ class NotFound(Refusal):
     title = "There is nothing here."
 
 
+class TooSlow(Refusal):
+    """A request that did not come whole in time."""
+
+    status = 408
+    code = "too-slow"
+    title = "The request did not come in time."
+
+
 class Conflict(Refusal):
     """The thing is no longer, or not yet, in a state that allows this."""
 
@@ -137,6 +157,22 @@ class StaleLayout(Refusal):
     title = "The buckets have another layout now."
 
 
+class TooLarge(Refusal):
+    """A body of more bytes than any request needs."""
+
+    status = 413
+    code = "too-large"
+    title = "The body is too large."
+
+
+class UnsupportedMediaType(Refusal):
+    """A body that is not said to be JSON."""
+
+    status = 415
+    code = "unsupported-media-type"
+    title = "The body is of a kind that is not taken."
+
+
 class RateLimited(Refusal):
     """Over a quota; `retry_after` says for how many seconds."""
 
@@ -148,6 +184,14 @@ class RateLimited(Refusal):
         """Tell the caller to wait `retry_after` seconds."""
         super().__init__()
         self.retry_after = retry_after
+
+
+class HeaderTooLarge(Refusal):
+    """A head, which is address and header fields, longer than any request needs."""
+
+    status = 431
+    code = "header-too-large"
+    title = "The address or the header fields are too large."
 
 
 class Unavailable(Refusal):

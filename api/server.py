@@ -4,6 +4,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from api.app import create_app
+from api.connections import Connection
 from api.errors import Unavailable
 from api.settings import Settings
 
@@ -29,6 +31,8 @@ GRACE_SECONDS = 10
 BACKLOG = 2_048
 HANGING_SECONDS = 30
 """A process that answers its supervisor no sooner is replaced."""
+FILES = 4_096
+"""Open at once: a process's connections (`api.connections`), those that wait, and its own."""
 AGAIN_SECONDS = 1.0
 """How long a process that finds no database waits before it gives up, and another is begun."""
 
@@ -50,6 +54,7 @@ def run(settings: Settings) -> None:
     replaced; one that finds the instance unfit ends all.
     """
     configure_logs()
+    allow_files()
     with ExitStack() as stack:
         sockets = [stack.enter_context(one) for one in listening(settings.host, settings.port)]
         app = create_app(settings)
@@ -60,6 +65,14 @@ def run(settings: Settings) -> None:
         else:
             app.state.parts.close()  # it was fit to be used: that is all we wanted to know
             supervise(settings, sockets)
+
+
+def allow_files() -> None:
+    """Let this process, and those it begins, hold as many files open as a flood may need."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < FILES:
+        wanted = FILES if most == resource.RLIM_INFINITY else min(FILES, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def listening(host: str, port: int) -> list[socket.socket]:
@@ -140,8 +153,11 @@ def config_of(app: FastAPI | Callable[[], FastAPI], settings: Settings) -> uvico
         port=settings.port,
         workers=settings.workers,
         timeout_worker_healthcheck=HANGING_SECONDS,
+        http=Connection,
+        backlog=BACKLOG,
         access_log=False,
         log_config=None,
+        log_level="error",  # what is no HTTP is a warning, and a flood of them would fill a disk
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

@@ -1,5 +1,6 @@
 """What every request meets first and every answer last. Pure ASGI: it costs next to nothing."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -10,8 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import Refusal
-from api.routes.problems import problem, refused
+from api.errors import Refusal, TooLarge, Unavailable, UnsupportedMediaType
+from api.routes.problems import refused
 
 BODY_LIMIT = 65_536
 LONGEST_NUMBER = 32
@@ -56,12 +57,14 @@ class Edge:
         try:
             body = await _whole_body(receive, Headers(scope=scope))
             await self._app(scope, _replay(body, receive), sending)
-        except _TooLarge:
-            answer = problem(413, "too-large", "The body is too large.")
-            await answer(scope, receive, sending)
-        except _WrongType:
-            answer = problem(415, "unsupported-media-type", "Send application/json.")
-            await answer(scope, receive, sending)
+        except _Gone:
+            return
+        except Refusal as refusal:
+            await refused(refusal)(scope, receive, sending)
+        except asyncio.CancelledError:
+            if not begun:
+                await refused(Unavailable())(scope, receive, sending)
+            raise
         except Exception as fault:  # noqa: BLE001  (whatever it is, its text may hold what was sent)
             log.critical("fault", kind=type(fault).__name__, where=_where(fault))
             if begun:
@@ -69,19 +72,18 @@ class Edge:
             await refused(Refusal())(scope, receive, sending)
 
 
-class _TooLarge(Exception):  # noqa: N818  (the problem's word)
-    pass
-
-
-class _WrongType(Exception):  # noqa: N818  (the problem's word)
-    pass
+class _Gone(Exception):  # noqa: N818  (a state of things, not an error in them)
+    """Nobody is there any more to be answered."""
 
 
 async def _whole_body(receive: Receive, headers: Headers) -> bytes:
-    """Read a body of at most `BODY_LIMIT` bytes, whatever its length header says."""
+    """Read a body of at most `BODY_LIMIT` bytes, whatever its length header says.
+
+    Raises TooLarge, UnsupportedMediaType, and _Gone where the body does not come to its end.
+    """
     declared = headers.get("content-length", "0")
     if not declared.isascii() or not declared.isdigit() or int(declared[:19]) > BODY_LIMIT:
-        raise _TooLarge
+        raise TooLarge
     if declared == "0" and "transfer-encoding" not in headers:
         return b""
     body = bytearray()
@@ -89,14 +91,14 @@ async def _whole_body(receive: Receive, headers: Headers) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise _Gone
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > BODY_LIMIT:
-            raise _TooLarge
+            raise TooLarge
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
-        raise _WrongType
+        raise UnsupportedMediaType
     return bytes(body)
 
 

@@ -15,16 +15,15 @@ from api.errors import (
     RefusedEntry,
     RefusedFeed,
 )
-from api.routes import edge, problems
+from api.routes import problems
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 FORBIDDEN = re.compile("offender|perpetrator|blacklist|victim", re.IGNORECASE)
 SPOKEN = {".py", ".md", ".toml", ".js", ".ts", ".html", ".css", ".json", ".yml", ".mako", ""}
 
-# Those that HTTP itself brings along; each stands where it is answered, with its status.
-AT_THE_EDGE = {"too-large", "unsupported-media-type", "method-not-allowed"}
-BY_THE_SERVER = {"too-slow", "header-too-large"}
+# What HTTP itself brings along stands where it is answered.
+BY_HTTP = "method-not-allowed"
 
 
 def kinds(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
@@ -50,18 +49,14 @@ OURS = {kind.code: kind for kind in kinds() if kind not in OF_MANY_CODES}
 
 
 def test_every_code_of_the_service_is_there_with_its_status() -> None:
-    assert set(OURS) == set(SERVICE) - AT_THE_EDGE - BY_THE_SERVER
+    assert set(OURS) == set(SERVICE) - {BY_HTTP}
     for code, kind in OURS.items():
         assert kind.status in SERVICE[code], code
 
 
-@pytest.mark.parametrize("code", sorted(AT_THE_EDGE))
-def test_what_http_brings_along_is_promised_too(code: str) -> None:
-    source = "".join(
-        Path(module.__file__ or "").read_text(encoding="utf-8") for module in (edge, problems)
-    )
-    assert f'"{code}"' in source
-    assert code in SERVICE
+def test_what_http_brings_along_is_promised_too() -> None:
+    assert f'"{BY_HTTP}"' in Path(problems.__file__).read_text(encoding="utf-8")
+    assert BY_HTTP in SERVICE
 
 
 def test_entry_codes_are_those_of_the_protocol() -> None:
