@@ -99,6 +99,7 @@ class ReportRow(Table, table=True):
     __table_args__ = (
         Index("ix_report_queue", "collective", "status", "rank", "seq"),
         Index("ix_report_due", "status", "publish_at"),
+        Index("ix_report_expires", "expires"),
     )
 
     seq: int | None = Field(default=None, primary_key=True, sa_type=SERIAL)

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from api.crypto.buckets import bucket_word
 from api.crypto.oprf import hash_to_group
-from api.crypto.ristretto import Element, multiply
+from api.crypto.ristretto import Element, add, multiply
 from api.keyring import read_key
 from api.server import configure_logs
 from api.services.drafts import signed
@@ -29,9 +29,11 @@ AT_ONCE = 10_000
 FEW = 2_000
 
 
-def stocked(folder: Path, url: str, tokens: int) -> World:
-    """Return an instance that lists that many tokens, each of a report of its own."""
-    world = World(folder, url, Clock())
+def stocked(
+    folder: Path, url: str, tokens: int, clock: Clock | None = None, **options: int
+) -> World:
+    """Return an instance that will list that many tokens, each of a report of its own."""
+    world = World(folder, url, clock or Clock(), options)
     world.collective("rose", 1)
     engine = open_engine(url)
     numbered = enumerate(_tokens(tokens), start=1)
@@ -40,7 +42,6 @@ def stocked(folder: Path, url: str, tokens: int) -> World:
             connection.execute(insert(ReportRow), [_report(seq) for seq, _ in some])
             connection.execute(insert(IdentifierRow), [_identifier(*one) for one in some])
     engine.dispose()
-    world.round()
     return world
 
 
@@ -51,6 +52,7 @@ def rotation(folder: Path, url: str, tokens: int = TOKENS) -> tuple[float, float
     measured before, between and after, since other things may go on in this machine.
     """
     world = stocked(folder, url, tokens)
+    world.round()
     few = list(_tokens(FEW))
     try:
         work = world.parts.rotation
@@ -97,9 +99,11 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _tokens(number: int) -> Iterator[Element]:
-    """Give distinct elements; hashing to the group costs more than adding would, but is ours."""
-    for n in range(number):
-        yield hash_to_group(n.to_bytes(4))
+    """Give distinct elements: what is stocked is not what is measured, so they are only added."""
+    step = token = hash_to_group(b"step")
+    for _ in range(number):
+        yield token
+        token = add(token, step)
 
 
 def _report(seq: int) -> dict[str, object]:

@@ -1,8 +1,10 @@
 """The sealed list: made when it changes, never when it is read (PROTOCOL.md §3)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from api.crypto.buckets import (
     MAX_BITS,
@@ -15,6 +17,7 @@ from api.crypto.buckets import (
 from api.services.instance import Chance, Instance
 from api.services.serving import SECONDS_AN_HOUR
 from api.store.transaction import Transaction
+from schemas.base import Severity
 from schemas.documents import Identity
 from schemas.tables import BucketRow
 
@@ -23,7 +26,27 @@ SEALED_AGAIN_HOURS = 20
 WORD_BITS = 32
 MONTHS_A_YEAR = 12
 
+TOKEN_BYTES = 32
+
 Entry = tuple[bytes, Counts]
+_Report = tuple[str | None, bool, str]
+"""Its severity, whether it is recent, and whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Entries in a third of the memory: all of them are held while the list is cut."""
+
+    tokens: bytes
+    counts: tuple[Counts, ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "_Packed":
+        return cls(b"".join(token for token, _ in entries), tuple(one for _, one in entries))
+
+    def __iter__(self) -> Iterator[Entry]:
+        for start, counts in zip(range(0, len(self.tokens), TOKEN_BYTES), self.counts, strict=True):
+            yield self.tokens[start : start + TOKEN_BYTES], counts
 
 
 class Sealer:
@@ -51,12 +74,12 @@ class Sealer:
             held = {index: entries for index, entries, _, _ in summaries}
             due = {bucket_index(row.word, layout.bits) for row in changes}
             due |= {i for i, _, hour, day in summaries if _is_old(hour, day, now)}
-            fresh = {index: self._listed(tx, index, layout, now) for index in due}
+            fresh = {index: _entries(tx, index, layout.bits, now) for index in due}
             held |= {index: len(entries) for index, entries in fresh.items()}
             if self._planned(held, layout.bits) != layout:
                 sealed = self._lay_out(tx, identity, now, generation)
             else:
-                sealed = self._put(tx, identity, layout, fresh, now, generation)
+                sealed = self._put(tx, identity, layout, fresh.items(), now, generation)
         tx.buckets.settled(changes)
         return sealed
 
@@ -69,12 +92,14 @@ class Sealer:
 
     def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
         """Cut the list anew: the smallest layout in which every bucket fits."""
-        rows = self._rows(tx, 0, Layout(0, 0), now)
-        finest = Counter(bucket_index(word, MAX_BITS) for _, word, _ in rows)
+        parts = [_Packed.of(_entries(tx, i, MAX_BITS, now)) for i in range(1 << MAX_BITS)]
+        finest = {index: len(part.counts) for index, part in enumerate(parts)}
         layout = self._planned(finest, MAX_BITS)
-        cut: dict[int, list[Entry]] = {index: [] for index in range(1 << layout.bits)}
-        for token, word, counts in rows:
-            cut[bucket_index(word, layout.bits)].append((token, Counts(*counts)))
+        width = 1 << (MAX_BITS - layout.bits)
+        cut = (
+            (index, [entry for part in parts[index * width :][:width] for entry in part])
+            for index in range(1 << layout.bits)
+        )
         edition = self._chance(16).hex()
         tx.buckets.lay_out(edition, identity.epoch, layout.bits, layout.slots, generation)
         return self._put(tx, identity, layout, cut, now, generation)
@@ -96,10 +121,10 @@ class Sealer:
 
     def _put(
         self, tx: Transaction, identity: Identity, layout: Layout,
-        buckets: Mapping[int, Sequence[Entry]], now: datetime, generation: int,
+        buckets: Iterable[tuple[int, Sequence[Entry]]], now: datetime, generation: int,
     ) -> int:  # fmt: skip
-        hour = int(now.timestamp()) // SECONDS_AN_HOUR
-        for index, entries in buckets.items():
+        hour, done = int(now.timestamp()) // SECONDS_AN_HOUR, 0
+        for done, (index, entries) in enumerate(buckets, start=1):  # noqa: B007  (how many)
             file = seal_bucket(
                 entries,
                 network=identity.network,
@@ -117,20 +142,33 @@ class Sealer:
                     sealed=hour, day=f"{now:%Y-%m-%d}", file=file,
                 )
             )  # fmt: skip
-        if buckets:
+        if done:
             tx.buckets.sealed(generation)
-        return len(buckets)
+        return done
 
-    def _listed(self, tx: Transaction, index: int, layout: Layout, now: datetime) -> list[Entry]:
-        return [(token, Counts(*counts)) for token, _, counts in self._rows(tx, index, layout, now)]
 
-    def _rows(
-        self, tx: Transaction, index: int, layout: Layout, now: datetime
-    ) -> list[tuple[bytes, int, list[int]]]:
-        width = 1 << (WORD_BITS - layout.bits)
-        recent_from = f"{now.year - (now.month < MONTHS_A_YEAR):04}-{now.month % 12 + 1:02}"
-        first, last = index * width, (index + 1) * width - 1
-        return list(tx.buckets.listed(first, last, f"{now:%Y-%m-%d}", recent_from))
+def _entries(tx: Transaction, index: int, bits: int, now: datetime) -> list[Entry]:
+    """Return the tokens of one of 2^`bits` buckets with their counts."""
+    width = 1 << (WORD_BITS - bits)
+    recent_from = f"{now.year - (now.month < MONTHS_A_YEAR):04}-{now.month % 12 + 1:02}"
+    reports: dict[bytes, list[_Report]] = {}
+    listed = tx.buckets.listed(index * width, (index + 1) * width - 1, f"{now:%Y-%m-%d}")
+    for token, severity, month, collective in listed:
+        report = (severity, (month or "") >= recent_from, collective)
+        reports.setdefault(token, []).append(report)
+    return [(token, _counts(tuple(held))) for token, held in reports.items()]
+
+
+@lru_cache(maxsize=4096)  # nearly every token has one report, and most of these look alike
+def _counts(reports: tuple[_Report, ...]) -> Counts:
+    severities = Counter(severity for severity, _, _ in reports)
+    return Counts(
+        danger=severities[Severity.DANGER],
+        risk=severities[Severity.RISK],
+        nuisance=severities[Severity.NUISANCE],
+        collectives=len({collective for _, _, collective in reports}),
+        recent=sum(is_recent for _, is_recent, _ in reports),
+    )
 
 
 def _is_old(hour: int, day: str, now: datetime) -> bool:

@@ -1,9 +1,10 @@
 """Rows of the sealed list: what changed since sealing, what is listed, what is served."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import select as columns  # which knows the types of more than four
-from sqlmodel import Session, String, case, cast, col, delete, func, select, union_all, update
+from sqlmodel import Session, String, cast, col, delete, select, union_all, update
 
 from api.store.counting import counts, its_partner, its_policy, its_report, published
 from schemas.tables import (
@@ -19,6 +20,9 @@ from schemas.tables import (
 )
 
 THE_LAYOUT = 1
+
+Listed = tuple[bytes, str | None, str | None, str]
+"""A token, and of one report that counts: severity, month, and its collective's name anywhere."""
 
 
 class Buckets:
@@ -39,19 +43,15 @@ class Buckets:
             some = col(UnsealedRow.seq).in_(seqs[start : start + 500])
             self._session.exec(delete(UnsealedRow).where(some))
 
-    def listed(
-        self, first: int, last: int, today: str, recent_from: str
-    ) -> Iterator[tuple[bytes, int, list[int]]]:
-        """Yield each listed token whose word is in [`first`, `last`], that, and its five counts.
+    def listed(self, first: int, last: int, today: str) -> Sequence[Listed]:
+        """Return the reports behind each token whose word is in [`first`, `last`], in any order.
 
-        In the order of §3: danger, risk, nuisance, collectives, recent. A token is listed while a
-        published report holds it whose `expires` is not before `today`, or a partner's that
-        counts on that day.
+        A token is listed while a published report holds it whose `expires` is not before `today`,
+        or a partner's that counts on that day.
         """
         ours = (
             columns(
                 col(IdentifierRow.token),
-                col(IdentifierRow.word),
                 col(ReportRow.published_severity),
                 col(ReportRow.published_month),
                 col(ReportRow.collective),
@@ -66,7 +66,6 @@ class Buckets:
         theirs = (
             columns(
                 col(ForeignIdentifierRow.token),
-                col(ForeignIdentifierRow.word),
                 col(ForeignReportRow.severity),
                 col(ForeignReportRow.month),
                 # No id of a collective has a slash: two instances may have the same one.
@@ -77,19 +76,9 @@ class Buckets:
             .join(PolicyRow, its_policy(), isouter=True)
             .where(col(ForeignIdentifierRow.word).between(first, last), counts(today))
         )
-        both = union_all(ours, theirs).subquery()
-        query = columns(
-            both.c.token,
-            func.min(both.c.word),
-            *(
-                func.sum(case((both.c.published_severity == severity, 1), else_=0))
-                for severity in ("danger", "risk", "nuisance")
-            ),
-            func.count(func.distinct(both.c.collective)),
-            func.sum(case((both.c.published_month >= recent_from, 1), else_=0)),
-        ).group_by(both.c.token)
-        for token, word, *numbers in self._session.connection().execute(query):
-            yield token, word, [int(number) for number in numbers]  # PostgreSQL's are decimals
+        # Grouped by who asks: the database would sort them twice.
+        rows: Sequence[Any] = self._session.connection().execute(union_all(ours, theirs)).all()
+        return rows
 
     def layout(self) -> LayoutRow | None:
         """Return the layout in force, or None before the first sealing."""

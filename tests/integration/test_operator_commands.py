@@ -282,7 +282,7 @@ def test_status_is_quiet_when_all_is_well(operator: Operator, world: World) -> N
     moderators = world.collective("rose")
     world.publish(world.member("rose"), moderators, 113)
     told = operator.does("status")
-    assert "network test-network, epoch 1, schema 0002" in told
+    assert "network test-network, epoch 1, schema 0003" in told
     assert "identity version 2, 397 days left" in told
     assert "reports published, danger: 1" in told
     assert "tokens of members: 1" in told
@@ -474,7 +474,7 @@ def test_restore_says_what_is_missing_or_damaged(operator: Operator, tmp_path: P
     assert "incomplete" in other.fails(restore)
     rows.write_bytes(b"noise")
     assert "not a backup" in other.fails(restore)
-    rows.write_bytes(whole.replace(b"0002", b"0000", 1))
+    rows.write_bytes(whole.replace(b"0003", b"0000", 1))
     assert "another version" in other.fails(restore)
     rows.unlink()
     assert "must both be in" in other.fails(restore)
