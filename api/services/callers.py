@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from api.crypto.joining import check_join
 from api.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from api.services.instance import Chance, Clock, Instance, to_the_hour
 from api.services.quotas import Quotas
+from api.services.strangers import Strangers
 from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import active_moderators
@@ -78,15 +79,27 @@ class Callers:
         self._clock = clock
         self._chance = chance
         self._memory = _Memory()
+        self._strangers = Strangers(self._digests)
 
     def remembered(self, bearer: str) -> Caller | None:
-        """Return the caller of `bearer` if it was recognised a moment ago; costs no query."""
-        return self._memory.get(bearer_digest(bearer))
+        """Return the caller of `bearer` if it was recognised a moment ago; costs no query.
+
+        Raises RateLimited for a stranger's in a flood of them.
+        """
+        digest = bearer_digest(bearer)
+        caller = self._memory.get(digest)
+        if caller is None:
+            self._strangers.screen(digest)
+        return caller
 
     def recognise(self, bearer: str) -> Caller:
         """Return the caller of `bearer`; raise Unauthenticated where it is nobody's."""
         digest = bearer_digest(bearer)
-        caller = self._store.glance(lambda tx: self._find(tx, digest, bearer))
+        try:
+            caller = self._store.glance(lambda tx: self._find(tx, digest, bearer))
+        except Unauthenticated:
+            self._strangers.count()
+            raise
         self._memory.put(digest, caller)
         return caller
 
@@ -109,6 +122,7 @@ class Callers:
             moderator = self._enrol(tx, row.collective, role, request.keys, code)
             bearer = new_bearer(LETTERS[role], self._chance)
             tx.callers.add(bearer_digest(bearer), row.member, row.collective, role, moderator)
+        self._strangers.welcome(bearer_digest(bearer))
         return JoinAnswer(token=bearer, role=role, collective=row.collective)
 
     def invite(self, collective: str, role: Role, count: int) -> InvitationAnswer:
@@ -155,6 +169,10 @@ class Callers:
         """Return the id and role of every token of `collective`."""
         with self._store.read() as tx:
             return tx.callers.members(collective)
+
+    def _digests(self) -> Sequence[bytes]:
+        with self._store.read() as tx:
+            return tx.callers.digests()
 
     def _find(self, tx: Transaction, digest: bytes, bearer: str) -> Caller:
         found = tx.callers.find(digest)

@@ -1,5 +1,7 @@
 """Rows of bearer tokens and of the invitations that become them."""
 
+from collections.abc import Sequence
+
 from sqlmodel import Session, col, delete, func, select
 
 from schemas.tables import BearerRow, InvitationRow, ModeratorRow
@@ -48,6 +50,10 @@ class Callers:
         )
         row = self._session.exec(query).first()
         return (row[0], row[1]) if row else None
+
+    def digests(self) -> Sequence[bytes]:
+        """Return the digest of every bearer."""
+        return self._session.exec(select(BearerRow.digest)).all()
 
     def end(self, digest: bytes) -> bool:
         """Forget one bearer; tell whether it was there."""
