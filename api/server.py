@@ -53,10 +53,10 @@ def run(settings: Settings) -> None:
     Raises CannotListen, and what `create_app` raises. Of several processes one that dies is
     replaced; one that finds the instance unfit ends all.
     """
-    configure_logs()
-    allow_files()
     with ExitStack() as stack:
         sockets = [stack.enter_context(one) for one in listening(settings.host, settings.port)]
+        configure_logs()
+        allow_files()
         app = create_app(settings)
         if settings.workers == 1:
             server = server_of(app, settings)
@@ -98,11 +98,19 @@ def supervise(settings: Settings, sockets: list[socket.socket]) -> None:
 
     Raises what `create_app` raises where one cannot start.
     """
-    workers = Multiprocess(config_of(partial(_worker, settings), settings), sockets)
+    workers = _Workers(config_of(partial(_worker, settings), settings), sockets)
     workers.run()
     if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
         create_app(settings).state.parts.close()  # which says why
         raise NotStarted
+
+
+class _Workers(Multiprocess):
+    def keep_subprocess_alive(self) -> None:
+        for process in self.processes:
+            # Then nobody holds this end but the process itself: it is not asked when it is dead.
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
 
 def _worker(settings: Settings) -> FastAPI:
