@@ -86,6 +86,9 @@ def listening(host: str, port: int) -> list[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, address in dict.fromkeys(found):
             sockets.append(socket.create_server(address, family=family, backlog=BACKLOG))
+            # For its connections: asyncio sees to it only where a socket names its protocol. Else
+            # a body waits 40 ms until its head is acknowledged.
+            sockets[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         for one in sockets:
             one.close()
