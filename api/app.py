@@ -248,6 +248,8 @@ def create_app(settings: Settings | None = None, clock: Clock = utc_now) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await _attempted(parts.look)
+        if parts.counts and not parts.counts.answers:
+            log.warning("valkey does not answer: counting alone")
         await _attempted(parts.round)
         if metrics:
             await asyncio.to_thread(metrics.serve, settings.metrics_ports)

@@ -53,11 +53,15 @@ def run(settings: Settings) -> None:
     Raises CannotListen, and what `create_app` raises. Of several processes one that dies is
     replaced; one that finds the instance unfit ends all.
     """
+    configure_logs()
+    allow_files()
+    app = create_app(settings)
     with ExitStack() as stack:
-        sockets = [stack.enter_context(one) for one in listening(settings.host, settings.port)]
-        configure_logs()
-        allow_files()
-        app = create_app(settings)
+        try:
+            sockets = [stack.enter_context(one) for one in listening(settings.host, settings.port)]
+        except CannotListen:
+            app.state.parts.close()
+            raise
         if settings.workers == 1:
             server = server_of(app, settings)
             settle()
@@ -78,7 +82,7 @@ def allow_files() -> None:
 def listening(host: str, port: int) -> list[socket.socket]:
     """Return a socket for each address of `host`; raise CannotListen.
 
-    They listen at once: who comes while the application is put together waits a moment.
+    They listen at once: who comes before the first process is ready waits a moment.
     """
     sockets = []
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from types import MappingProxyType
 import click
 from pydantic import ValidationError
 
+from api.app import Parts
 from api.cli import Plain
 from api.cli.host import (
     NO_DATABASE,
@@ -57,6 +59,14 @@ OCCUPIED = "The database is not empty: nothing was changed. Each instance has on
 RESTORED = """\
 What was decided since the backup is undone: end again whose access was ended since, and ask for
 reports that were withdrawn since to be withdrawn again, before you serve."""
+
+SILENT: Mapping[str, str] = MappingProxyType(
+    {
+        "valkey": "Valkey does not answer: each process counts for itself.",
+        "replica": "The replica does not answer, or lags: it is hardly read.",
+    }
+)
+MOMENT = 1.0
 
 COUNT = click.IntRange(min=1)
 passphrase_option = click.option(
@@ -142,9 +152,10 @@ def run_once(data: Path) -> None:
 def status(data: Path, *, as_json: bool) -> None:
     """Show queue ages, the identity's expiry, the schema and the age of the buckets."""
     with parts_of(data) as parts:
-        overview = parts.health.overview()
+        overview, beside = parts.health.overview(), _beside(parts)
+    warnings = (*overview.warnings, *(SILENT[name] for name, good in beside.items() if not good))
     if as_json:
-        click.echo(json.dumps(asdict(overview) | {"warnings": overview.warnings}))
+        click.echo(json.dumps(asdict(overview) | beside | {"warnings": warnings}))
         return
     click.echo(f"network {overview.network}, epoch {overview.epoch}, schema {overview.schema}")
     click.echo(
@@ -163,7 +174,7 @@ def status(data: Path, *, as_json: bool) -> None:
     together = overview.federation
     if together.partners:
         click.echo(f"partners {together.partners}, log {together.log}, held {together.held}")
-    for warning in overview.warnings:
+    for warning in warnings:
         click.echo(f"! {warning}")
     if (data / ROOT).exists():
         click.echo(f"! The root key is still on this machine: take {data / ROOT} away.")
@@ -207,6 +218,22 @@ def restore(folder: Path, passphrase_file: Path | None, data: Path) -> None:
         except BackupError as error:
             raise Plain(f"Nothing was restored: {error}.") from None
     click.echo(f"Restored {count} rows and the keys.\n{RESTORED}")
+
+
+def _beside(parts: Parts) -> dict[str, bool]:
+    """Tell of what an instance may have besides its database whether it is as it should be."""
+    parts.look()
+    found = {}
+    if parts.counts:
+        found["valkey"] = parts.counts.answers
+    if parts.replica:
+        # It has a moment to come to where the database is now.
+        until = time.monotonic() + MOMENT
+        while not parts.replica.shows(MOMENT) and time.monotonic() < until:
+            time.sleep(MOMENT / 20)
+            parts.replica.look()
+        found["replica"] = parts.replica.shows(MOMENT)
+    return found
 
 
 def founded(identity: Identity, root_file: Path) -> None:

@@ -113,10 +113,8 @@ class SharedCounts:
     def _found(self, fault: ValkeyError | None) -> None:
         with self._lock:
             before, self._answers = self._answers, fault is None
-        if before is self._answers:
-            return
-        if fault:
+        if before and fault:
             # Not its text: that has the address, and may have more.
             log.warning("valkey does not answer: counting alone", kind=type(fault).__name__)
-        elif before is False:
+        elif before is False and not fault:
             log.warning("valkey answers again: counting together")

@@ -19,6 +19,7 @@ from api.store.engine import open_engine
 from api.trust import root_fingerprint
 from tests.factories import Clock, Moderator, World
 from tests.operators import Operator, clock_of_commands
+from tests.services import free_port
 
 PASSPHRASE = "correct horse battery staple"
 INIT = (
@@ -291,6 +292,27 @@ def test_status_is_quiet_when_all_is_well(operator: Operator, world: World) -> N
     seen = json.loads(operator.does("status --json"))
     assert (seen["identity_version"], seen["warnings"], seen["buckets"]) == (2, [], 1)
     assert (seen["unannounced"], seen["pending_moderators"]) == (False, 0)
+
+
+@on_sqlite
+def test_status_tells_whether_valkey_answers(
+    operator: Operator, world: World, valkey_url: str
+) -> None:
+    world.round()
+    there, nowhere = valkey_url, f"valkey://127.0.0.1:{free_port()}"
+    seen = json.loads(operator.does("status --json", PARASOL_VALKEY_URL=there))
+    assert (seen["valkey"], seen["warnings"]) == (True, [])
+    seen = json.loads(operator.does("status --json", PARASOL_VALKEY_URL=nowhere))
+    assert seen["valkey"] is False
+    assert "Valkey does not answer" in str(seen["warnings"])
+    assert "! Valkey" in operator.does("status", PARASOL_VALKEY_URL=nowhere)
+
+
+def test_status_tells_when_the_timed_work_was_done(operator: Operator, world: World) -> None:
+    world.round()
+    assert json.loads(operator.does("status --json"))["timekeeping_seconds_ago"] is not None
+    world.parts.timekeeper.stop()
+    assert json.loads(operator.does("status --json"))["timekeeping_seconds_ago"] is None
 
 
 def warnings(operator: Operator) -> list[str]:
