@@ -6,6 +6,7 @@ places run out, whoever has kept us waiting longest makes room. No address is ke
 """
 
 import asyncio
+import heapq
 import re
 from http import HTTPStatus
 
@@ -29,12 +30,14 @@ LEAST_READ = 16_384
 HEAD_LIMIT = 16_384
 MOST_LINES = 100
 
-FRAMING_LIMIT = 4_096
-"""Bytes around the chunks of a body: h11 is slow where each holds a byte."""
+FRAMING_LIMIT = 16_384
+MOST_CHUNKS = 1_024
+"""Of a body, and the bytes around them: each costs h11 as much as a kilobyte."""
 
 LINGERING_SECONDS, LINGERING_BYTES = 2, 1_048_576
 """How long, and how much, we read on after a refusal: what nobody reads would reset the answer."""
 
+_CHUNKED = (b"transfer-encoding", b"chunked")
 _END = b"\r\n\r\n"
 _FIRST = re.compile(rb"[!-~]+ /[!-~]* HTTP/1\.([01])\r\n")
 _FRAMING = re.compile(rb"\n(?:content-length|transfer-encoding):[ \t]*(.*?)[ \t]*\r")
@@ -73,11 +76,14 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._head = bytearray()
         self._may_come = 0
+        self._breaks = 0
         self._unsent = 0
+        self.answered = False
         self._lingers = False
         self._wait()
         if len(self.connections) > MOST_CONNECTIONS:
-            self._make_room()
+            # Not at once: of those who came with her, an honest caller's head is read first.
+            self.loop.call_later(0, self._make_room)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -116,7 +122,7 @@ class Connection(H11Protocol):
         except Refusal as refusal:
             self._refuse(refusal)
             return
-        self._may_come = BODY_LIMIT + FRAMING_LIMIT
+        self._may_come, self._breaks = BODY_LIMIT + FRAMING_LIMIT, 0
         self._read(head)
         if self.conn.their_state is h11.SEND_BODY:
             self._wait()
@@ -128,6 +134,11 @@ class Connection(H11Protocol):
     def _take_body(self, data: bytes) -> None:
         taken = data[: self._may_come]
         self._may_come -= len(taken)
+        if _CHUNKED in self.headers:
+            self._breaks += taken.count(b"\r\n")
+            if self._breaks > 2 * MOST_CHUNKS:
+                self._refuse(TooLarge())
+                return
         self._read(taken)
         if self._lingers:
             return
@@ -154,6 +165,7 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the answer to be read, and for the next head."""
         super().on_response_complete()
+        self.answered = True
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._linger()
         else:
@@ -201,17 +213,20 @@ class Connection(H11Protocol):
             super().timeout_keep_alive_handler()
 
     def _make_room(self) -> None:
-        """End the connection that has kept us waiting longest; where there is none, this one."""
-        waiting: dict[Connection, float] = {}
-        for one in self.connections:
+        """End those who have kept us waiting longest, who were never answered before others.
+
+        Where there are more whom we keep waiting than places, refuse this one.
+        """
+        over = len(self.connections) - MOST_CONNECTIONS
+        waiting: dict[Connection, tuple[bool, float]] = {}
+        for one in self.connections if over > 0 else ():
             assert isinstance(one, Connection)
-            if one.timeout_keep_alive_task is not None and one is not self:
-                waiting[one] = one.timeout_keep_alive_task.when()
-        if waiting:
-            longest = min(waiting, key=waiting.__getitem__)
-            self.connections.discard(longest)  # or it would be chosen again
-            longest.transport.abort()
-        else:
+            if one.timeout_keep_alive_task is not None:
+                waiting[one] = (one.answered, one.timeout_keep_alive_task.when())
+        for one in heapq.nsmallest(over, waiting, key=waiting.__getitem__):
+            self.connections.discard(one)  # which its loss does too late: it would be chosen again
+            one.transport.abort()
+        if over > len(waiting) and not self._lingers and not self.transport.is_closing():
             self._refuse(Unavailable())
 
     def _refuse(self, refusal: Refusal) -> None:

@@ -31,7 +31,7 @@ GRACE_SECONDS = 10
 BACKLOG = 2_048
 HANGING_SECONDS = 30
 """A process that answers its supervisor no sooner is replaced."""
-FILES = 4_096
+FILES = 8_192
 """Open at once: a process's connections (`api.connections`), those that wait, and its own."""
 AGAIN_SECONDS = 1.0
 """How long a process that finds no database waits before it gives up, and another is begun."""
