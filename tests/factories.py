@@ -129,6 +129,7 @@ class World:
     address: str = "http://127.0.0.1:8000"
     joins: "World | None" = None
     """An instance that has given this one its network key."""
+    cost: Argon2id = CHEAP
 
     def __post_init__(self) -> None:
         self.root = self.folder / "root.key"
@@ -137,7 +138,7 @@ class World:
             data=self.folder / "instance", database_url=SecretStr(self.url), **options
         )
         shared = None if self.joins is None else self.joins.shared()
-        founding = Founding(NETWORK, self.origin, self.address, CHEAP)
+        founding = Founding(NETWORK, self.origin, self.address, self.cost)
         if shared is not None:
             founding = joining(shared, self.origin, self.address)
         found(self.settings, founding, self.root, self.clock, shared)
