@@ -409,6 +409,7 @@ def test_whoever_dawdles_is_gone_in_fifteen_seconds_and_nobody_honest_notices(
     before = files_of(server)
     with honest(server, cast.member), unread(server, cast.member):
         found = asyncio.run(dawdlers(server, idle, slow_head, slow_body))
+        eventually(lambda: files_of(server) < before + 20, SOON - WAITING_SECONDS)
     for sender, told in ((idle, 0), (slow_head, 408), (slow_body, 408)):
         assert max(seconds for seconds, _ in found[sender]) < SOON
         # As many more as have a place made room for others at once; the others had their time.
@@ -419,12 +420,11 @@ def test_whoever_dawdles_is_gone_in_fifteen_seconds_and_nobody_honest_notices(
             assert [status for status, _, _ in met] == ([told] if told else []), sender
             for _, fields, _ in met:
                 safe(fields)
-        eventually(lambda: files_of(server) < before + 20, 3)
 
 
 @contextmanager
 def unread(server: Server, bearer: str) -> Iterator[None]:
-    """Ask, fifty times, for more than fits on the way, and read nothing of it."""
+    """Ask for long answers, fifty times, and read nothing of them."""
     with ExitStack() as peers:
         for _ in range(50):
             peer = peers.enter_context(connect(server.address, SO_RCVBUF=2_048))
