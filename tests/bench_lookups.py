@@ -129,13 +129,13 @@ def request_rows(ours: Process, nothing: Process, token: str) -> list[Row]:
     size, held = len(first.content), {"If-None-Match": first.headers["etag"]}
     empty = compared(
         {
-            "post": Load(nothing, [request("POST", "/post", one)]),
-            "one": Load(ours, [request("POST", "/v1/evaluations", one, **bearer)]),
-            "ten": Load(ours, [request("POST", "/v1/evaluations", ten, **bearer)], count=100),
+            "post": Load(nothing, [request("POST", "/post", body=one)]),
+            "one": Load(ours, [request("POST", "/v1/evaluations", bearer, one)]),
+            "ten": Load(ours, [request("POST", "/v1/evaluations", bearer, ten)], count=100),
             "get": Load(nothing, [request("GET", f"/get?size={size}")]),
-            "bucket": Load(ours, [request("GET", path, **bearer) for path in paths]),
+            "bucket": Load(ours, [request("GET", path, bearer) for path in paths]),
             "empty": Load(nothing, [request("GET", "/get")]),
-            "304": Load(ours, [request("GET", paths[0], **bearer, **held)], 304),
+            "304": Load(ours, [request("GET", paths[0], bearer | held)], 304),
         }
     )
     alone = statistics.median(cryptography(one) for _ in range(5))
@@ -202,7 +202,7 @@ def plain_rows(folder: Path) -> list[Row]:
     world.close()
     bearer = {"Authorization": f"Bearer {token}"}
     asked = [
-        request("POST", "/v1/lookups", json.dumps({"identifiers": [plain]}).encode(), **bearer)
+        request("POST", "/v1/lookups", bearer, json.dumps({"identifiers": [plain]}).encode())
         for plain in ({"kind": "phone", "value": f"+44770090{n:04}"} for n in range(WAITING))
     ]
     with served(world) as ours, Client(Profile(ours.address, token, root)) as client:
@@ -268,7 +268,7 @@ def alike_rows(folder: Path) -> list[Row]:
         with served(world) as ours:
             bearer = {"Authorization": f"Bearer {token}"}
             paths = [f"/v1/buckets/1/{layout.bits}/{n}" for n in range(1 << layout.bits)]
-            asked = [request("GET", path, **bearer) for path in paths]
+            asked = [request("GET", path, bearer) for path in paths]
             rates[tokens] = compared({"bucket": Load(ours, asked)})["bucket"].cpu
         world.close()
     spread = max(rates.values()) / min(rates.values()) - 1

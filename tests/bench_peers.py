@@ -74,7 +74,7 @@ def nginx_row(ours: Process, token: str) -> Iterator[tuple[str, str]]:
         with running(command, port, paths[0]) as peer:
             found = compared(
                 {
-                    "ours": Load(ours, [request("GET", path, **bearer) for path in paths]),
+                    "ours": Load(ours, [request("GET", path, bearer) for path in paths]),
                     "nginx": Load(peer, [request("GET", path) for path in paths]),
                 }
             )

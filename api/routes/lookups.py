@@ -24,11 +24,10 @@ U32 = Annotated[int, Path(ge=0, le=2**32 - 1)]
 router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=StrictRoute)
 
 
-@router.post("/evaluations")
-async def evaluate(
-    query: EvaluationRequest, caller: Member, lookups: TheLookups
-) -> EvaluationAnswer:
-    return lookups.evaluate(query, caller)
+@router.post("/evaluations", response_model=EvaluationAnswer)
+async def evaluate(query: EvaluationRequest, caller: Member, lookups: TheLookups) -> Response:
+    answer = lookups.evaluate(query, caller).model_dump_json()  # at once: it is valid already
+    return Response(answer, media_type="application/json")
 
 
 @router.get(

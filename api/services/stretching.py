@@ -1,6 +1,8 @@
 """Identifiers in clear, on the way to their tokens and into oblivion (PROTOCOL.md §2)."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,8 @@ from api.errors import Unavailable
 from schemas.documents import Identity
 from schemas.lookups import PlainIdentifier
 
+NICENESS = 10
+
 T = TypeVar("T")
 
 
@@ -22,7 +26,7 @@ class Stretching:
 
     def __init__(self, threads: int, queue: int) -> None:
         """Compute on `threads` threads; let `queue` more computations wait."""
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stretching")
+        self._pool = ThreadPoolExecutor(threads, "stretching", _give_way)
         self._places = self._free = threads + queue
         self._lock = threading.Lock()
 
@@ -68,6 +72,12 @@ class Stretching:
     def close(self) -> None:
         """End the pool."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _give_way() -> None:
+    """Let this thread compute only when no other wants to, where a system tells them apart."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def token(identifier: Identifier, identity: Identity, evaluator: KeyEvaluator) -> bytes:

@@ -1,19 +1,13 @@
-"""The counts of moving windows in memory, against the library's own."""
-
-from itertools import pairwise
+"""What may be counted within a moving window, and what is remembered of it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from api.services import windows
 from api.services.windows import Windows
 
-ITEM = RateLimitItemPerMinute(5)
-WINDOW = 60
+MOST, SECONDS = 5, 60
 
 
 class Time:
@@ -32,66 +26,71 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     return at
 
 
-@pytest.fixture
-def limiter(clock: Time) -> MovingWindowRateLimiter:  # noqa: ARG001  (its time is the clock's)
-    return MovingWindowRateLimiter(Windows())
+def hit(counts: Windows, name: str, more: int = 1) -> int:
+    return counts.hit([(name, MOST, SECONDS, more)])
 
 
-def test_no_more_than_the_limit_is_counted_within_any_window(
-    clock: Time, limiter: MovingWindowRateLimiter
-) -> None:
-    taken: list[float] = []
-    for _ in range(400):
-        clock.now += 3
-        if limiter.hit(ITEM, "rose"):
-            taken.append(clock.now)
-    assert len(taken) > ITEM.amount
-    assert all(later - first > WINDOW for first, later in zip(taken, taken[5:], strict=False))
-    assert any(after - before == 3 for before, after in pairwise(taken))
+def test_what_is_refused_is_not_counted(clock: Time) -> None:
+    counts = Windows()
+    assert hit(counts, "rose", 3) == 0
+    assert hit(counts, "rose", 3) == SECONDS
+    assert hit(counts, "rose", 2) == 0
+    clock.now += SECONDS
+    assert hit(counts, "rose", MOST) == 0
 
 
-def test_what_is_refused_is_not_counted(clock: Time, limiter: MovingWindowRateLimiter) -> None:
-    assert limiter.hit(ITEM, "rose", cost=3)
-    assert not limiter.hit(ITEM, "rose", cost=3)
-    assert limiter.get_window_stats(ITEM, "rose").remaining == 2
-    assert limiter.hit(ITEM, "rose", cost=2)
-    clock.now += WINDOW + 1
-    assert limiter.get_window_stats(ITEM, "rose").remaining == 5
+def test_of_several_counts_all_or_none_are_counted() -> None:
+    counts = Windows()
+    both = [("rose", MOST, SECONDS, 3), ("all", 2 * MOST, SECONDS, 3)]
+    assert counts.hit(both) == 0
+    assert counts.hit(both) == SECONDS
+    assert counts.hit([("all", 2 * MOST, SECONDS, 7)]) == 0
 
 
-def test_a_caller_learns_when_there_is_room_again(
-    clock: Time, limiter: MovingWindowRateLimiter
-) -> None:
-    limiter.hit(ITEM, "rose", cost=2)
-    clock.now += 20
-    limiter.hit(ITEM, "rose", cost=3)
-    reset = limiter.get_window_stats(ITEM, "rose").reset_time
-    clock.now = reset
-    assert not limiter.test(ITEM, "rose")
-    clock.now = reset + 0.001
-    assert limiter.test(ITEM, "rose", cost=2)
-    assert not limiter.test(ITEM, "rose", cost=3)
+def test_one_name_within_two_times_is_two_counts() -> None:
+    counts = Windows()
+    both = [("rose", MOST, SECONDS, 3), ("rose", 3, 2 * SECONDS, 3)]
+    assert counts.hit(both) == 0
+    assert counts.hit(both) == 2 * SECONDS
+    assert hit(counts, "rose", 2) == 0
 
 
-def test_one_caller_takes_nothing_from_another(limiter: MovingWindowRateLimiter) -> None:
-    assert limiter.hit(ITEM, "rose", cost=5)
-    assert limiter.hit(ITEM, "lily", cost=5)
+def test_after_the_wait_there_is_room(clock: Time) -> None:
+    counts = Windows()
+    hit(counts, "rose", 2)
+    clock.now += 20.5
+    hit(counts, "rose", 3)
+    wait = hit(counts, "rose", 2)
+    assert wait == SECONDS - 20
+    clock.now += wait - 1
+    assert hit(counts, "rose", 2) > 0
+    clock.now += 1
+    assert hit(counts, "rose", 2) == 0
 
 
 def test_who_no_longer_calls_is_forgotten(clock: Time) -> None:
-    storage = Windows()
-    limiter = MovingWindowRateLimiter(storage)
+    counts = Windows()
     for n in range(100):
-        limiter.hit(ITEM, f"gone-{n}")
-    clock.now += WINDOW + 1
+        hit(counts, f"gone-{n}")
+    clock.now += SECONDS
     for _ in range(100):
-        limiter.hit(RateLimitItemPerMinute(1000), "rose")
-    assert len(storage._windows) == 1  # noqa: SLF001
+        counts.hit([("rose", 1000, SECONDS, 1)])
+    assert len(counts) == 1
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 4)), max_size=30))
-def test_it_counts_as_the_library_does(hits: list[tuple[str, int]]) -> None:
-    ours, theirs = MovingWindowRateLimiter(Windows()), MovingWindowRateLimiter(MemoryStorage())
-    for key, cost in hits:
-        assert ours.test(ITEM, key, cost=cost) == theirs.test(ITEM, key, cost=cost)
-        assert ours.hit(ITEM, key, cost=cost) == theirs.hit(ITEM, key, cost=cost)
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 4), st.integers(0, 40)), max_size=40)
+)
+def test_no_window_ever_holds_more_than_it_may(hits: list[tuple[str, int, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        clock = Time()
+        patched.setattr(windows, "time", clock)
+        counts = Windows()
+        taken: list[tuple[float, str, int]] = []
+        for name, more, later in hits:
+            clock.now += later
+            held = sum(much for at, who, much in taken if who == name and at > clock.now - SECONDS)
+            fits = held + more <= MOST
+            assert (hit(counts, name, more) == 0) is fits
+            if fits:
+                taken.append((clock.now, name, more))
