@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from operator import gt
 from pathlib import Path
@@ -282,10 +282,10 @@ class Command:
         return lease(self.world) is not None and len(children(self.process.pid)) == 2
 
 
-@pytest.fixture
-def command(sqlite_template: Path, tmp_path: Path) -> Iterator[Command]:
+@contextmanager
+def running(template: Path, folder: Path) -> Iterator[Command]:
     """`parasol serve` by two processes, as an operator would begin it."""
-    world = found_world(tmp_path, f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'db')}")
+    world = found_world(folder, f"sqlite:///{shutil.copy(template, folder / 'db')}")
     world.parts.timekeeper.stop()
     world.close()
     place = f"--port {free_port()} --data {world.settings.data}"
@@ -302,6 +302,12 @@ def command(sqlite_template: Path, tmp_path: Path) -> Iterator[Command]:
     finally:
         process.terminate()
         process.communicate(timeout=DEADLINE)
+
+
+@pytest.fixture
+def command(sqlite_template: Path, tmp_path: Path) -> Iterator[Command]:
+    with running(sqlite_template, tmp_path) as command:
+        yield command
 
 
 def test_a_process_that_cannot_start_ends_all_and_says_why(command: Command) -> None:
