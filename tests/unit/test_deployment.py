@@ -12,13 +12,17 @@ from typing import Any
 
 import click
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 from sqlalchemy import make_url
 
 from api.cli import main
 from api.server import GRACE_SECONDS
 from api.settings import Settings
+from api.store.engine import open_engine
 from tests.image import COMPOSE, DOCKERFILE, ROOT, instructions
+from tests.patroni import sample
 
 PROGRAMS = Path(sys.executable).parent
 HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
@@ -181,3 +185,21 @@ def test_the_secrets_are_made_as_the_document_says(
     assert made["valkey_conf"].read_text() == f"requirepass {counts.password}\n"
     assert database.password != counts.password
     assert len(str(database.password)) == len(str(counts.password)) == 48
+
+
+def test_the_document_on_three_machines_has_a_url_that_can_be_used(tmp_path: Path) -> None:
+    document = (ROOT / "docs/postgresql.md").read_text()
+    (url,) = re.findall(r"^postgresql\+psycopg://\S+$", document, re.MULTILINE)
+    engine = open_engine(Settings(data=tmp_path, database_url=SecretStr(url)).url)
+    _, options = engine.dialect.create_connect_args(engine.url)
+    options.pop("context")
+    known = conninfo_to_dict(make_conninfo(**options))
+    assert (known["host"], known["port"]) == ("192.0.2.1,192.0.2.2,192.0.2.3", "5432,5432,5432")
+    assert known["target_session_attrs"] == "read-write"
+
+
+def test_the_document_on_three_machines_loses_nothing_that_was_acknowledged() -> None:
+    agreed = sample()["bootstrap"]["dcs"]
+    assert agreed["synchronous_mode"] is True
+    # Patroni's own rule: else a leader could be deposed that only waits.
+    assert agreed["loop_wait"] + 2 * agreed["retry_timeout"] <= agreed["ttl"]

@@ -12,7 +12,7 @@ from api.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README, SECURITY = ROOT / "README.md", ROOT / "SECURITY.md"
-OPERATIONS = ROOT / "docs/operations.md"
+OPERATIONS, POSTGRESQL = ROOT / "docs/operations.md", ROOT / "docs/postgresql.md"
 
 
 def test_every_test_that_security_names_is_there() -> None:
@@ -39,7 +39,9 @@ def commands(text: str) -> Iterator[list[str]]:
             yield words.split()
 
 
-@pytest.mark.parametrize("document", [README, SECURITY, OPERATIONS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [README, SECURITY, OPERATIONS, POSTGRESQL], ids=lambda path: path.name
+)
 def test_every_command_that_is_named_is_there(document: Path) -> None:
     context = click.Context(main)
     for words in commands(document.read_text()):
