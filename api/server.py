@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ HANGING_SECONDS = 30
 FILES = 8_192
 """Open at once: a process's connections (`api.connections`), those that wait, and its own."""
 AGAIN_SECONDS = 1.0
-"""How long a process that finds no database waits before it gives up, and another is begun."""
+"""How often one of several processes looks for the database that it finds not at its start."""
 
 log = structlog.get_logger()
 
@@ -117,7 +117,10 @@ class _Workers(Multiprocess):
         for process in self.processes:
             # Then nobody holds this end but the process itself: it is not asked when it is dead.
             process.child_conn.close()
+        before = [process.pid for process in self.processes]
         super().keep_subprocess_alive()
+        if before != [process.pid for process in self.processes]:
+            log.warning("a process died, or hung, and was replaced")
 
 
 def _worker(settings: Settings) -> FastAPI:
@@ -125,17 +128,27 @@ def _worker(settings: Settings) -> FastAPI:
     configure_logs()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        app = create_app(settings)
-    except Unavailable:
-        # The others can still look things up: this one is begun anew until there is a database.
-        log.warning("not started", kind="Unavailable")
-        time.sleep(AGAIN_SECONDS)
-        raise SystemExit(1) from None
+        app = _as_soon_as_possible(settings)
     except Exception as fault:  # noqa: BLE001  (the supervisor finds out what it was)
         log.critical("not started", kind=type(fault).__name__)
         raise SystemExit(STARTUP_FAILURE) from None
     settle()
     return app
+
+
+def _as_soon_as_possible(settings: Settings) -> FastAPI:
+    """Return the application when the database answers; meanwhile the others look things up."""
+    ending = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing has begun that must be ended
+    try:
+        with suppress(Unavailable):
+            return create_app(settings)
+        log.warning("waiting for the database")
+        while True:
+            time.sleep(AGAIN_SECONDS)
+            with suppress(Unavailable):
+                return create_app(settings)
+    finally:
+        signal.signal(signal.SIGTERM, ending)
 
 
 def _end_with_parent() -> None:

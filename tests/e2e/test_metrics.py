@@ -1,13 +1,16 @@
 """Promises about the figures for a monitor: they count, they stay here, they tell of nobody."""
 
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
+from api.metrics import Metrics, Watched
 from api.settings import Settings
 from tests.e2e.conftest import LISTED, Server, Stage, serving
 from tests.e2e.test_authorisation import MATRIX
@@ -18,7 +21,7 @@ LABELS = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass
-class Watched:
+class Monitored:
     """A server, and what a monitor reads of it."""
 
     server: Server
@@ -40,11 +43,11 @@ def figure(figures: str, name: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def watched(sqlite_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(sqlite_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     port = free_port()
     folder = tmp_path_factory.mktemp("watched")
     with serving(sqlite_stage.world, folder, METRICS_PORT=str(port)) as server:
-        yield Watched(server, port)
+        yield Monitored(server, port)
 
 
 def answered(method: str, route: str, status: str) -> str:
@@ -55,7 +58,7 @@ def test_nobody_is_shown_figures_unless_the_operator_chose_a_port(tmp_path: Path
     assert list(Settings(data=tmp_path).metrics_ports) == []
 
 
-def test_figures_are_shown_on_this_host_alone(watched: Watched) -> None:
+def test_figures_are_shown_on_this_host_alone(watched: Monitored) -> None:
     at = [
         line.split()[1]
         for table in ("tcp", "tcp6")
@@ -66,7 +69,7 @@ def test_figures_are_shown_on_this_host_alone(watched: Watched) -> None:
 
 
 def test_what_is_answered_is_counted_by_route_and_status(
-    watched: Watched, sqlite_stage: Stage
+    watched: Monitored, sqlite_stage: Stage
 ) -> None:
     member, ask = sqlite_stage.cast.member, watched.server.ask
     seconds = 'parasol_request_seconds_count{method="GET",route="/v1/network"}'
@@ -85,7 +88,7 @@ def test_what_is_answered_is_counted_by_route_and_status(
     assert [figure(after, name) - figure(before, name) for name in names] == [3, 1, 1, 3]
 
 
-def test_an_operator_sees_age_and_size(watched: Watched, sqlite_stage: Stage) -> None:
+def test_an_operator_sees_age_and_size(watched: Monitored, sqlite_stage: Stage) -> None:
     overview = sqlite_stage.world.parts.health.overview()
     published = sum(group.number for group in overview.reports if group.status == "published")
     figures = watched.figures()
@@ -98,7 +101,7 @@ def test_an_operator_sees_age_and_size(watched: Watched, sqlite_stage: Stage) ->
     assert "parasol_stretching_places 0.0" in figures
 
 
-def test_no_label_tells_a_person(watched: Watched, sqlite_stage: Stage) -> None:
+def test_no_label_tells_a_person(watched: Monitored, sqlite_stage: Stage) -> None:
     member, ask = sqlite_stage.cast.member, watched.server.ask
     receipt, number = "r" * 20, f"+447700900{LISTED}"
     plain = {"identifiers": [{"kind": "phone", "value": number, "region": None}]}
@@ -119,3 +122,14 @@ def test_no_label_tells_a_person(watched: Watched, sqlite_stage: Stage) -> None:
     assert labels["status"] <= {"2xx", "3xx", "4xx", "5xx"}
     assert labels["route"] <= {"other", *(path for _, path in MATRIX)}
     assert "_created" not in figures
+
+
+def test_a_port_that_is_taken_keeps_nobody_from_being_served(sqlite_stage: Stage) -> None:
+    parts = sqlite_stage.world.parts
+    metrics = Metrics(Watched(parts.health, parts.stretching, None, None))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with capture_logs() as logs:
+            metrics.serve(range(taken, taken + 1))
+        assert [one["log_level"] for one in logs] == ["warning"]
+    metrics.close()
