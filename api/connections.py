@@ -37,18 +37,18 @@ MOST_CHUNKS = 1_024
 LINGERING_SECONDS, LINGERING_BYTES = 2, 1_048_576
 """How long, and how much, we read on after a refusal: what nobody reads would reset the answer."""
 
-_CHUNKED = (b"transfer-encoding", b"chunked")
 _END = b"\r\n\r\n"
 _FIRST = re.compile(rb"[!-~]+ /[!-~]* HTTP/1\.([01])\r\n")
 _FRAMING = re.compile(rb"\n(?:content-length|transfer-encoding):[ \t]*(.*?)[ \t]*\r")
 _CONTROLS = bytes({*range(32), 127} - {*b"\t\r\n"})
 
 
-def judge(head: bytes) -> None:
-    """Hold a whole head to what two programs could not read differently (RFC 9112 §§2, 3, 5, 6).
+def judge(head: bytes) -> bool:
+    """Hold a head to what no two programs read differently; tell if its body comes in chunks.
 
-    No line ends or goes on but by CR LF, a body has one length or is chunked, and what is asked
-    for is a path. Raises HeaderTooLarge, TooLarge (a body, by its length) or Unreadable.
+    RFC 9112 §§2, 3, 5, 6: no line ends or goes on but by CR LF, a body has one length or is
+    chunked, and what is asked for is a path. Raises HeaderTooLarge, Unreadable, or TooLarge for
+    a body by its length.
     """
     lines = head.count(b"\r\n")
     if len(head) > HEAD_LIMIT or lines > MOST_LINES + 2:  # the first, and the empty one
@@ -64,8 +64,10 @@ def judge(head: bytes) -> None:
             raise Unreadable
         if len(framing[0]) > len(str(BODY_LIMIT)) or int(framing[0]) > BODY_LIMIT:
             raise TooLarge
-    elif framing and first[1] == b"0":
+        return False
+    if framing and first[1] == b"0":
         raise Unreadable  # HTTP/1.0 has no chunks
+    return bool(framing)
 
 
 class Connection(H11Protocol):
@@ -74,9 +76,11 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
-        self._head = bytearray()
+        self.timeout_keep_alive = WAITING_SECONDS
+        self._head = b""
         self._may_come = 0
         self._breaks = 0
+        self._chunked = False
         self._unsent = 0
         self.answered = False
         self._lingers = False
@@ -99,61 +103,53 @@ class Connection(H11Protocol):
         elif self.conn.their_state is h11.IDLE:
             self._take_head(data)
         elif self.conn.their_state is h11.SEND_BODY:
-            self._take_body(data)
+            self._take(data)
         else:
             self._answer_no_more()
 
     def _take_head(self, data: bytes) -> None:
-        searched = max(0, len(self._head) - len(_END))
-        self._head += data
-        end = self._head.find(_END, searched)
+        sent = self._head + data
+        end = sent.find(_END)
         if end >= 0:
-            whole = bytes(self._head)
-            self._head.clear()
-            self._begin(whole[: end + len(_END)], whole[end + len(_END) :])
-        elif len(self._head) > HEAD_LIMIT:
+            self._head = b""
+            self._begin(sent[: end + len(_END)], sent[end + len(_END) :])
+            return
+        self._head = sent
+        if len(sent) > HEAD_LIMIT:
             self._refuse(HeaderTooLarge())
-        elif self._head[0] <= ord(" "):  # an empty line; or no HTTP at all, such as TLS
+        elif sent[0] <= ord(" "):  # an empty line; or no HTTP at all, such as TLS
             self._refuse(Unreadable())
 
     def _begin(self, head: bytes, rest: bytes) -> None:
         try:
-            judge(head)
+            self._chunked = judge(head)
         except Refusal as refusal:
             self._refuse(refusal)
-            return
-        self._may_come, self._breaks = BODY_LIMIT + FRAMING_LIMIT, 0
-        self._read(head)
-        if self.conn.their_state is h11.SEND_BODY:
-            self._wait()
-            if rest:
-                self._take_body(rest)
-        elif rest and not self._lingers:
-            self._answer_no_more()
+        else:
+            self._may_come, self._breaks = BODY_LIMIT + FRAMING_LIMIT, 0
+            self._take(rest, head)
 
-    def _take_body(self, data: bytes) -> None:
+    def _take(self, data: bytes, head: bytes = b"") -> None:
+        """Let h11 read, no more of a body than it may be; what ends the request is for us."""
         taken = data[: self._may_come]
         self._may_come -= len(taken)
-        if _CHUNKED in self.headers:
+        if self._chunked:
             self._breaks += taken.count(b"\r\n")
-            if self._breaks > 2 * MOST_CHUNKS:
-                self._refuse(TooLarge())
-                return
-        self._read(taken)
+        if self._breaks > 2 * MOST_CHUNKS:
+            self._refuse(TooLarge())
+            return
+        self.conn.receive_data(head + taken)
+        self.handle_events()
         if self._lingers:
             return
-        if self.conn.their_state is h11.SEND_BODY:
-            if not self._may_come:
-                self._refuse(TooLarge())
-        elif self.conn.trailing_data[0] or len(taken) < len(data):
-            self._answer_no_more()
-
-    def _read(self, data: bytes) -> None:
-        """Let h11 read; where that ends the request, it is for us to answer."""
-        self.conn.receive_data(data)
-        self.handle_events()
-        if self.conn.their_state is not h11.SEND_BODY and not self._lingers:
+        if self.conn.their_state is not h11.SEND_BODY:
             self._unset_keepalive_if_required()
+            if self.conn.trailing_data[0] or len(taken) < len(data):
+                self._answer_no_more()
+        elif not self._may_come:
+            self._refuse(TooLarge())
+        elif self.timeout_keep_alive_task is None:
+            self._wait()
 
     def _answer_no_more(self) -> None:
         """Answer what was asked, and nothing that was sent before the answer came."""
@@ -166,10 +162,11 @@ class Connection(H11Protocol):
         """Wait for the answer to be read, and for the next head."""
         super().on_response_complete()
         self.answered = True
-        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
-            self._linger()
-        else:
+        self._unsent = self.transport.get_write_buffer_size()
+        if self.transport.is_closing():
             self._wait()
+        elif self.conn.their_state is h11.SEND_BODY:
+            self._linger()
 
     def pause_writing(self) -> None:
         """Wait for the caller to read."""
@@ -197,7 +194,7 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()
         self._unsent = self.transport.get_write_buffer_size()
         self.timeout_keep_alive_task = self.loop.call_later(
-            WAITING_SECONDS, self.timeout_keep_alive_handler
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
     def timeout_keep_alive_handler(self) -> None:
