@@ -69,11 +69,13 @@ class Timekeeper:
                 return None
             signing = self._log.may_append(tx, self._instance.refresh(tx))
             moment = int(now.timestamp())
-            due = [report.id for report in tx.reports.due(moment)] if signing else []
             expired = [report.id for report in tx.reports.expired(f"{now:%Y-%m-%d}")]
+            due = [report.id for report in tx.reports.due(moment)] if signing else []
             self._forget(tx, now)
-        published = sum(_tried(self._publish, report_id, now) for report_id in due)
+        # First: what expired while nothing ran must not be published for a moment.
         ended = sum(_tried(self._expire, report_id, now) for report_id in expired)
+        due = [report_id for report_id in due if report_id not in expired]
+        published = sum(_tried(self._publish, report_id, now) for report_id in due)
         self._keep_log()
         with self._store.begin() as tx:
             # Renewing locks the lease's row, so two processes never seal at once.

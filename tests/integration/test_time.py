@@ -226,6 +226,16 @@ def test_a_report_is_kept_through_its_last_day(world: World) -> None:
     assert world.status(receipt) is Status.PUBLISHED
 
 
+def test_what_expired_while_no_server_ran_is_not_published_for_a_moment(world: World) -> None:
+    (moderator,) = world.collective("rose", 1)
+    receipt = approved(world, moderator, severity=Severity.RISK, month="2024-11")
+    entries = len(world.rows("entry"))
+    world.clock.now = datetime(2026, 12, 1, tzinfo=UTC)
+    world.round()
+    assert world.status(receipt) is Status.EXPIRED
+    assert len(world.rows("entry")) == entries
+
+
 def test_a_receipt_answers_90_days_after_the_end_and_then_no_more(world: World) -> None:
     receipt, _ = expiring(world, Status.PUBLISHED)
     world.clock.now = datetime(2026, 12, 1, 12, tzinfo=UTC)
