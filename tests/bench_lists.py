@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -20,6 +20,8 @@ from tests.bench_rotation import TOKENS
 from tests.factories import NETWORK, Clock, World
 
 APPROVALS = 7
+HELD_SECONDS = 100
+"""A lease that ended later would not be believed."""
 
 
 def list_rows(world: World) -> Iterator[tuple[str, str]]:
@@ -66,9 +68,7 @@ def cut_alike(folder: Path, tokens: int) -> tuple[World, str, Layout]:
     world.collective("rose", 1)
     layout = plan_layout(TOKENS)
     count, hour = 1 << layout.bits, int(clock.now.timestamp()) // 3600
-    until = int((clock.now + timedelta(hours=1)).timestamp())
     with world.parts.store.begin() as tx:
-        assert tx.leases.take(LEASE, "bench", int(clock.now.timestamp()), until)
         tx.buckets.lay_out("bench", 1, layout.bits, layout.slots, 1)
         for index in range(count):
             entries = [
@@ -84,4 +84,6 @@ def cut_alike(folder: Path, tokens: int) -> tuple[World, str, Layout]:
                 day=f"{clock.now:%Y-%m-%d}", file=file,
             )  # fmt: skip
             tx.buckets.put(row)
+        moment = int(time.time())
+        assert tx.leases.take(LEASE, "bench", moment, moment + HELD_SECONDS)
     return world, world.member("rose").bearer.get_secret_value(), layout
