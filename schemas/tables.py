@@ -376,7 +376,11 @@ class PolicyRow(Table, table=True):
 
 
 class ForeignEntryRow(Table, table=True):
-    """An entry of a partner's log, and what became of it. Its leaf hash is kept for ever."""
+    """An entry of a partner's log, and what became of it. Its leaf hash is kept for ever.
+
+    Like the next two it refers to its partner by a number only: whoever writes them has locked the
+    partner's row, and to check it again for each would cost PostgreSQL as much as to store it.
+    """
 
     __tablename__ = "foreign_entry"
     __table_args__ = (
@@ -388,11 +392,7 @@ class ForeignEntryRow(Table, table=True):
         ),
     )  # fmt: skip
 
-    partner: int = Field(
-        primary_key=True,
-        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
-        sa_column_kwargs={"autoincrement": False},
-    )
+    partner: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     seq: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
@@ -412,11 +412,7 @@ class ForeignReportRow(Table, table=True):
         Index("ix_foreign_report_expires", "expires"),
     )
 
-    partner: int = Field(
-        primary_key=True,
-        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
-        sa_column_kwargs={"autoincrement": False},
-    )
+    partner: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     seq: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
@@ -439,19 +435,11 @@ class ForeignReportRow(Table, table=True):
 
 
 class ForeignIdentifierRow(Table, table=True):
-    """One token of a partner's report, in this instance's epoch.
-
-    It refers to the partner only: how to check that the report is there PostgreSQL would decide
-    while there is none, and then read all of them for each token of a long log.
-    """
+    """One token of a partner's report, in this instance's epoch."""
 
     __tablename__ = "foreign_identifier"
 
-    partner: int = Field(
-        primary_key=True,
-        sa_column_args=(ForeignKey("partner.id", ondelete="CASCADE"),),
-        sa_column_kwargs={"autoincrement": False},
-    )
+    partner: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     log: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     seq: int = Field(
         primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}

@@ -6,6 +6,7 @@ from typing import Any
 
 from api.crypto.buckets import bucket_word
 from api.crypto.envelopes import entry_id
+from api.store.arrivals import NewEntry, NewIdentifier, NewReport, NewWord
 from api.trust import latest_expiry
 from schemas.base import Category, Kind, Severity
 from schemas.documents import Envelope, ReportDocument, ReportedIdentifier, Signature
@@ -48,12 +49,12 @@ class Partner:
 
     def _rows(self, numbers: tuple[int, ...], changes: dict[str, Any]) -> tuple[Any, ...]:
         world, document = self.world, self._document(numbers, changes)
-        place = {"partner": self.id, "log": 1, "seq": self.size}
+        place: dict[str, Any] = {"partner": self.id, "log": 1, "seq": self.size}
         self.size += 1
         signature = Signature(keyid=f"{'A' * 43}=", sig=bytes(64))
         envelope = Envelope.around(document, [signature])
         entry = entry_id(document.payload_type, document.encode())
-        report = {
+        report: dict[str, Any] = {
             "collective": document.collective,
             "severity": document.severity,
             "month": document.month,
@@ -70,14 +71,13 @@ class Partner:
             bucket_word(one.token, NETWORK, world.identity.epoch) for one in document.identifiers
         ]
         identifiers = [
-            {"position": n, "kind": one.kind, "token": one.token, "word": word}
+            NewIdentifier(**place, position=n, kind=one.kind, token=one.token, word=word)
             for n, (one, word) in enumerate(zip(document.identifiers, words, strict=True))
         ]
         text = envelope.model_dump_json()
-        stored = {"leaf": entry, "envelope": text, "outcome": "applied"}
-        return (
-            entry, [place | stored], [place | report], [place | one for one in identifiers], words,
-        )  # fmt: skip
+        stored = NewEntry(**place, leaf=entry, envelope=text, outcome="applied")
+        changed = [NewWord(word) for word in words]
+        return entry, [stored], [NewReport(**place, **report)], identifiers, changed
 
     def _document(self, numbers: tuple[int, ...], changes: dict[str, Any]) -> ReportDocument:
         severity = changes.get("severity", Severity.DANGER)

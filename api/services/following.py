@@ -5,7 +5,7 @@ differently, is kept as evidence, and the partner is not asked again until the o
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -143,18 +143,18 @@ class Following:
         position, head = self._head(self._ready(origin))
         while position.frontier.size < head.checkpoint.size and position.row.state == FOLLOWING:
             with self._pages.ahead(position, head) as pages:
-                for page in pages:
-                    wanted = announced(page.opened.entries, position.identity)
+                for run in pages:
+                    wanted = announced(run[0].opened.entries, position.identity)
                     renewed = wanted > position.identity.version
                     if renewed:
                         log, position = position.identity.log, self._known(position, wanted)
                         if position.identity.log != log:
                             position, head = self._head(position)
                             break
-                    row = self._apply(position, page)
+                    row = self._apply(position, run)
                     if row is None:
                         return False
-                    position = Position(row, position.identity, page.opened.frontier)
+                    position = position.moved(row)
                     if row.state != FOLLOWING:
                         break
                     if not progress(position.frontier.size, head.checkpoint.size):
@@ -255,19 +255,16 @@ class Following:
         code = "rollback" if checkpoint.size < held.size else "fork"
         raise ContradictionError(code, position.row.checkpoint, head.text)
 
-    def _apply(self, position: Position, page: JudgedPage) -> PartnerRow | None:
-        """Do all that a page says, and move on, in one transaction; None if somebody else did."""
-        before, opened = position.row, page.opened
+    def _apply(self, position: Position, pages: Sequence[JudgedPage]) -> PartnerRow | None:
+        """Do all that pages say, and move on, in one transaction; None if somebody else did."""
+        before, opened = position.row, pages[0].opened
         first = opened.frontier.size - len(opened.entries)
         with self._store.begin() as tx:
             row = tx.partners.find(before.origin, lock=True)
             where = (before.id, before.log, first, FOLLOWING)
             if row is None or (row.id, row.log, row.size, row.state) != where:
                 return None
-            terms = self._terms(tx)
-            Ingest(tx, row, _versions(tx, row), terms).apply(page)
-            row.size, row.frontier = opened.frontier.size, bytes(opened.frontier)
-            row.checkpoint = page.checkpoint
+            Ingest(tx, row, _versions(tx, row), self._terms(tx)).apply(pages)
         return row
 
     def _terms(self, tx: Transaction) -> Terms:

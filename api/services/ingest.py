@@ -3,16 +3,17 @@
 One bad entry is kept as refused and never stops the feed: what stands around it was signed too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from api.crypto.buckets import bucket_word
 from api.crypto.failures import InvalidInput
 from api.services.judging import Candidate, JudgedPage, Step, judge
+from api.store.arrivals import NewEntry, NewIdentifier, NewReport, NewWord
 from api.store.transaction import Transaction
 from api.trust import (
     moderators_of,
@@ -46,7 +47,6 @@ NOT_KEPT = frozenset({"duplicate", "expired"})
 DANGER, AUTO = Severity.DANGER, Policy.AUTO
 ERASABLE = frozenset({ReportDocument.payload_type, Retract.payload_type})
 
-Row = dict[str, Any]
 Convert = Callable[[bytes, int], bytes]
 Versions = Callable[[int], Identity | None]
 
@@ -68,14 +68,14 @@ class Terms(NamedTuple):
 class _Rows:
     """Rows that wait to be written together."""
 
-    entries: list[Row] = field(default_factory=list)
-    reports: list[Row] = field(default_factory=list)
-    identifiers: list[Row] = field(default_factory=list)
-    words: list[int] = field(default_factory=list)
+    entries: list[NewEntry] = field(default_factory=list)
+    reports: list[NewReport] = field(default_factory=list)
+    identifiers: list[NewIdentifier] = field(default_factory=list)
+    words: list[NewWord] = field(default_factory=list)
 
 
 class Ingest:
-    """Applies the entries of one page, in the transaction that moves our position in the log."""
+    """Applies the entries of pages, in the transaction that moves our position in the log."""
 
     def __init__(
         self, tx: Transaction, partner: PartnerRow, identity: Versions, terms: Terms
@@ -99,17 +99,25 @@ class Ingest:
         self._log, self._policy = partner.log, partner.policy
         self._reports_today, self._reports_a_day = partner.reports_today, partner.reports_a_day
 
-    def apply(self, page: JudgedPage) -> None:
-        """Keep the entries of a page, and do what they say."""
-        self._known = self._tx.arrivals.known(self._id, page.opened.leaves)
+    def apply(self, pages: Iterable[JudgedPage]) -> None:
+        """Keep the entries of pages, do what they say, and move on; a log ends where it says so."""
+        for page in pages:
+            if self._partner.state != CLOSED:
+                self._apply(page)
+        self._write()
+        self._partner.reports_today = self._reports_today
+
+    def _apply(self, page: JudgedPage) -> None:
+        self._known |= self._tx.arrivals.known(self._id, page.opened.leaves)
         for are_reports, run in groupby(page.steps, lambda step: isinstance(step, Candidate)):
             if are_reports:
                 self._reports([one for one in run if isinstance(one, Candidate)], page.by)
             else:
                 for one in run:
                     self._other(one.entry, one.leaf)
-        self._write()
-        self._partner.reports_today = self._reports_today
+        frontier = page.opened.frontier
+        self._partner.size, self._partner.frontier = frontier.size, bytes(frontier)
+        self._partner.checkpoint = page.checkpoint
 
     def _reports(self, candidates: Sequence[Candidate], by: Identity | None) -> None:
         """Take reports that follow each other, each step for all of them.
@@ -148,16 +156,7 @@ class Ingest:
             self._known.add(leaf)
         else:
             outcome = f"{REJECTED}{refusal}"
-        self._rows.entries.append(
-            {
-                "partner": self._id,
-                "log": self._log,
-                "seq": entry.seq,
-                "leaf": leaf,
-                "envelope": text,
-                "outcome": outcome,
-            }
-        )
+        self._rows.entries.append(NewEntry(self._id, self._log, entry.seq, leaf, text, outcome))
 
     def _refuse_known(self, one: Step) -> None:
         if self._partner.state == CLOSED:
@@ -194,30 +193,21 @@ class Ingest:
             raise InvalidInput("too-few-signatures")
         self._reports_today += 1
         over_quota = self._reports_today > self._reports_a_day
-        place = {"partner": self._id, "log": self._log, "seq": one.entry.seq}
+        place = (self._id, self._log, one.entry.seq)
         self._rows.reports.append(
-            place
-            | {
-                "collective": report.collective,
-                "severity": report.severity,
-                "month": report.month,
-                "expires": report.expires,
-                "signers": ",".join(sorted(one.signed)),
-                "needed": needed,
-                "standing": STANDING,
-                "over_quota": over_quota,
-                "erasing": False,
-                "decision": None,
-            }
-        )
+            NewReport(
+                *place, report.collective, report.severity, report.month, report.expires,
+                ",".join(sorted(one.signed)), needed, STANDING, over_quota,
+            )
+        )  # fmt: skip
         self._rows.identifiers += [
-            place | {"position": position, "kind": each.kind, "token": token, "word": word}
+            NewIdentifier(*place, position, each.kind, token, word)
             for position, (each, token, word) in enumerate(
                 zip(report.identifiers, one.tokens, one.words, strict=True)
             )
         ]
         if not over_quota and self._policies.get(report.collective, self._policy) == AUTO:
-            self._rows.words += one.words
+            self._rows.words += map(NewWord, one.words)
         if former is not None and former.standing != RETRACTED:
             self._tx.arrivals.change(former, standing=REPLACED)
 

@@ -18,6 +18,8 @@ from schemas.documents import Checkpoint, Identity, Keys
 from schemas.feed import MOST_ENTRIES, FeedEntry, Page, SignedEntry
 
 PAGE_BYTES = 8 * 1024 * 1024
+MOST_PAGES = 8
+"""In one transaction: each changes nearly all pages of an index of hashes, be it long or short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Pages:
         self._clock = clock
 
     @contextmanager
-    def ahead(self, position: Position, head: Head) -> Iterator[Iterator[JudgedPage]]:
-        """Give the pages from `position` to `head`; one is fetched while the last is applied.
+    def ahead(self, position: Position, head: Head) -> Iterator[Iterator[Sequence[JudgedPage]]]:
+        """Give the pages from `position` to `head`, those together that are here already.
 
-        Each raises as it is asked for: PartnerFailure, ContradictionError, or InvalidInput with
-        the code of a bad page. What is left at the end of the block is not waited for.
+        One is fetched while the last is verified and applied. Each raises as it is asked for:
+        PartnerFailure, ContradictionError, or InvalidInput with the code of a bad page. A page
+        in which the log announces an identity is given alone. What is left at the end of the block
+        is not waited for.
         """
         worker = ThreadPoolExecutor(1, thread_name_prefix="pages")
         try:
@@ -52,23 +56,37 @@ class Pages:
 
     def _pages(
         self, worker: ThreadPoolExecutor, position: Position, head: Head
-    ) -> Iterator[JudgedPage]:
+    ) -> Iterator[Sequence[JudgedPage]]:
         ours, by = position.row.checkpoint, self._positions.in_force(position.row.origin)
         waiting = worker.submit(self._page, position)
+        run: list[JudgedPage] = []
         while True:
-            page = waiting.result()
-            opened = self._opened(position, page, ours)
-            _check_passing(position, opened, head, page)
+            try:
+                page = waiting.result()
+                opened = self._opened(position, page, ours)
+                _check_passing(position, opened, head, page)
+            except Exception:
+                if run:  # what stood before it was good
+                    yield run
+                raise
             position = replace(position, frontier=opened.frontier)
             ours = page.checkpoint.model_dump_json()
             is_last = position.frontier.size >= head.checkpoint.size
             if not is_last:
                 # Only this: two threads that both compute would be slower than one.
                 waiting = worker.submit(self._page, position)
-            yield judged(opened, ours, by, self._clock().date())
+            renews = announced(opened.entries, position.identity) > 0
+            if renews and run:
+                yield run
+                run = []
+            run.append(judged(opened, ours, by, self._clock().date()))
+            # Where the next has to be waited for there is time to write.
+            if is_last or renews or len(run) == MOST_PAGES or not waiting.done():
+                yield run
+                run = []
             if is_last:
                 return
-            if announced(opened.entries, position.identity):
+            if renews:
                 by = self._positions.in_force(position.row.origin)
 
     def _opened(self, position: Position, page: Page, ours: str | None) -> OpenedPage:

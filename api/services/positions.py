@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -48,6 +48,10 @@ class Position:
     def partner(self) -> int:
         """The partner's id here."""
         return id_of(self.row)
+
+    def moved(self, row: PartnerRow) -> "Position":
+        """Return where we are now that `row` is what is stored of the partner."""
+        return replace(self, row=row, frontier=Frontier(row.size, row.frontier))
 
 
 class Positions:

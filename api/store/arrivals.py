@@ -1,7 +1,7 @@
 """Rows of what partners' logs say, as it arrives and as later entries change it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, insert, literal_column
 from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
@@ -16,10 +16,59 @@ from schemas.tables import (
     UnsealedRow,
 )
 
-Row = dict[str, Any]
 TAKEN = ("applied", "elided", "erased", "purged")
 Found = tuple[ForeignEntryRow, ForeignReportRow | None]
 AT_ONCE = 4_096
+
+
+class NewEntry(NamedTuple):
+    """A `ForeignEntryRow` to be; it, and the next two, as the database takes them fastest."""
+
+    partner: int
+    log: int
+    seq: int
+    leaf: bytes
+    envelope: str | None
+    outcome: str
+
+
+class NewReport(NamedTuple):
+    """A `ForeignReportRow` to be."""
+
+    partner: int
+    log: int
+    seq: int
+    collective: str
+    severity: str
+    month: str
+    expires: str
+    signers: str
+    needed: int
+    standing: str
+    over_quota: bool
+    erasing: bool = False
+    decision: str | None = None
+
+
+class NewIdentifier(NamedTuple):
+    """A `ForeignIdentifierRow` to be."""
+
+    partner: int
+    log: int
+    seq: int
+    position: int
+    kind: str
+    token: bytes
+    word: int
+
+
+class NewWord(NamedTuple):
+    """An `UnsealedRow` to be."""
+
+    word: int
+
+
+Row = NewEntry | NewReport | NewIdentifier | NewWord
 
 
 class Signed(NamedTuple):
@@ -39,32 +88,32 @@ class Arrivals:
         self._session = session
 
     def add(
-        self, entries: Sequence[Row], reports: Sequence[Row], identifiers: Sequence[Row],
-        words: Sequence[int],
+        self, entries: Sequence[NewEntry], reports: Sequence[NewReport],
+        identifiers: Sequence[NewIdentifier], words: Sequence[NewWord],
     ) -> None:  # fmt: skip
         """Keep entries, the reports among them, their tokens, and the places that these change."""
         for table, rows in (
             (ForeignEntryRow, entries),
             (ForeignReportRow, reports),
             (ForeignIdentifierRow, identifiers),
-            (UnsealedRow, [{"word": word} for word in words]),
+            (UnsealedRow, words),
         ):
             if rows:
                 self._insert(table, rows)
 
     def _insert(self, table: type[SQLModel], rows: Sequence[Row]) -> None:
         """Insert as the driver does: what SQLAlchemy does to each row costs more than the row."""
-        connection, names = self._session.connection(), tuple(rows[0])
-        columns, values = ", ".join(names), [tuple(row.values()) for row in rows]
+        connection, names = self._session.connection(), rows[0]._fields
+        columns = ", ".join(names)
         if connection.dialect.name == "postgresql":
             cursor = connection.connection.cursor()
             with cursor.copy(f"COPY {table.__tablename__} ({columns}) FROM STDIN") as copy:
-                for row in values:
+                for row in rows:
                     copy.write_row(row)
         else:
             marks = ", ".join("?" * len(names))
             statement = f"INSERT INTO {table.__tablename__} ({columns}) VALUES ({marks})"  # noqa: S608
-            connection.exec_driver_sql(statement, values)
+            connection.exec_driver_sql(statement, list(rows))
 
     def entries(self, partner: int, log: int, first: int, limit: int) -> list[ForeignEntryRow]:
         """Return entries from the sequence number `first` on, in order."""
@@ -95,13 +144,13 @@ class Arrivals:
             return set()
         # Written out: SQLAlchemy spends longer on a list of 256 than the database does.
         connection = self._session.connection()
-        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-        marks = ",".join([mark] * len(leaves))
-        found = connection.exec_driver_sql(
-            f"SELECT leaf FROM foreign_entry WHERE leaf IN ({marks}) AND partner = {mark} "  # noqa: S608
-            f"AND outcome IN ({', '.join([mark] * len(TAKEN))})",
-            (*leaves, partner, *TAKEN),
-        )
+        query = f"SELECT leaf FROM foreign_entry WHERE outcome IN {TAKEN} "  # noqa: S608
+        if connection.dialect.name == "postgresql":
+            query += "AND partner = %s AND leaf = ANY(%s)"
+            found = connection.exec_driver_sql(query, (partner, list(leaves)))
+        else:
+            query += f"AND partner = ? AND leaf IN ({','.join('?' * len(leaves))})"
+            found = connection.exec_driver_sql(query, (partner, *leaves))
         return {bytes(leaf) for (leaf,) in found}
 
     def find(self, partner: int, leaves: Sequence[bytes]) -> dict[bytes, Found]:

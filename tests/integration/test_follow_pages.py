@@ -10,6 +10,7 @@ import pytest
 
 from api.crypto.envelopes import public_key
 from api.crypto.merkle import root_of
+from api.services import pages
 from api.services.following import CHECKPOINT_BYTES
 from api.services.pages import PAGE_BYTES
 from api.services.positions import LONGEST_BACK_OFF
@@ -461,7 +462,11 @@ def test_who_polls_seldom_does_not_poll_more_often_after_failures(
 # A long log
 
 
-def test_a_long_log_is_fetched_page_by_page_and_goes_on_where_it_stopped(peer: Peer) -> None:
+def test_a_long_log_is_fetched_page_by_page_and_goes_on_where_it_stopped(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else how many are applied at once depends on how fast they come.
+    monkeypatch.setattr(pages, "MOST_PAGES", 1)
     one = peer.report(113)
     peer.append(one, *(peer.risk(114) for _ in range(600)))
     seen: list[tuple[int, int]] = []
@@ -503,6 +508,24 @@ def test_a_stop_in_the_middle_is_nobody_s_failure(peer: Peer) -> None:
     after = row(peer)
     assert all(after[name] == before[name] for name in ("failures", "retry_at", "code", "state"))
     assert (after["size"], len(rows_of(peer.world, "foreign_entry"))) == (4, 4)
+
+
+@sqlite
+def test_what_stood_before_a_bad_page_stays(peer: Peer) -> None:
+    peer.append(*(peer.risk(114) for _ in range(14)))
+
+    def answer(query: dict[str, str]) -> Sent:
+        page = peer.page(int(query["from"]), 3)
+        if page["from"] == 12:
+            rewritten(page)
+        return Sent(as_json(page))
+
+    peer.answers["/entries"] = answer
+    assert peer.sync().code == "root-mismatch"
+    assert (peer.line.entries, peer.line.reports) == (12, 11)
+    del peer.answers["/entries"]
+    assert peer.sync().entries == 3
+    assert peer.outcomes() == ["applied"] * 15
 
 
 @sqlite

@@ -193,6 +193,24 @@ def test_a_later_migration_loses_no_row(database_url: str, tmp_path: Path) -> No
         assert rows_of(connection) == before
 
 
+def test_what_came_from_partners_stays_as_it_is_checked_no_more(
+    database_url: str, tmp_path: Path
+) -> None:
+    world = World(tmp_path, database_url)
+    busy(world)
+    world.close()
+    for to, checked in (("0003", True), ("0004", False)):
+        with connected(world.url) as connection:
+            before = rows_of(connection)
+        (command.downgrade if checked else command.upgrade)(configuration(world.url), to)
+        with connected(world.url) as connection:
+            assert rows_of(connection) == before
+            assert before["foreign_identifier"]
+            for table in ("foreign_entry", "foreign_report", "foreign_identifier"):
+                assert bool(inspect(connection).get_foreign_keys(table)) is checked
+                assert inspect(connection).get_pk_constraint(table)["constrained_columns"]
+
+
 def test_a_migration_that_fails_changes_nothing(database_url: str, tmp_path: Path) -> None:
     world = World(tmp_path, database_url)
     busy(world)
