@@ -60,7 +60,7 @@ COLLECTIVES = {"rose": 3, "thorn": 1}
 MEMBERS = 2
 MONTHS_AGO = (-1, 0, 0, 0, 1, 2, 11, 12, 23)
 SHAREABLE = (Category.ROBBERY, Category.SCAM, Category.TIME_WASTING)
-HOURS = (1, 3, 25, 49, 49, 49, 24 * 11, 24 * 100)
+HOURS = (1, 3, 25, 49, 49, 71, 24 * 11, 24 * 100)
 WARN = (Warn.NETWORK, Warn.NETWORK, Warn.NETWORK, Warn.LOCAL, Warn.STATISTICS, Warn.NONE)
 
 

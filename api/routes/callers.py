@@ -6,9 +6,15 @@ from fastapi import APIRouter
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Member, TheCallers
+from api.routes.problems import described
 from schemas.callers import JoinAnswer, JoinRequest
 
-router = APIRouter(prefix="/v1/tokens", tags=["callers"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1/tokens",
+    tags=["callers"],
+    route_class=StrictRoute,
+    responses=described(401, 404, 409, 422, 429),
+)
 
 
 @router.post("")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import TheFeed, ThePartner
+from api.routes.problems import described
 from schemas.base import LogId
 from schemas.documents import Envelope
 from schemas.feed import MOST_ENTRIES, Page, WellKnown
@@ -13,7 +14,11 @@ from schemas.feed import MOST_ENTRIES, Page, WellKnown
 JSON = "application/json"
 FURTHEST = 2**53 - 1
 
-router = APIRouter(tags=["feed"], route_class=StrictRoute)
+router = APIRouter(
+    tags=["feed"],
+    route_class=StrictRoute,
+    responses=described(401, 403, 404, 409, 410, 422),
+)
 
 From = Annotated[int, Query(alias="from", ge=0, le=FURTHEST)]
 Limit = Annotated[int, Query(ge=1, le=FURTHEST)]

@@ -6,11 +6,17 @@ from fastapi import APIRouter, Path, Query
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Moderator, TheHeld
+from api.routes.problems import described
 from schemas.held import EntryId, HeldAnswer, HeldCursor, HeldPage, HeldQuestion
 
 MOST_ITEMS = 100
 
-router = APIRouter(prefix="/v1/moderation/held", tags=["moderation"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1/moderation/held",
+    tags=["moderation"],
+    route_class=StrictRoute,
+    responses=described(401, 403, 404, 409, 422, 429),
+)
 
 Entry = Annotated[EntryId, Path()]
 

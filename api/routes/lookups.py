@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Response, Security
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Member, TheInstance, TheLookups, reader
+from api.routes.problems import described
 from schemas.documents import Envelope
 from schemas.lookups import (
     EvaluationAnswer,
@@ -21,7 +22,12 @@ ANSWER_BYTES = 256
 BUCKET_TYPE = "application/vnd.parasol.bucket"
 U32 = Annotated[int, Path(ge=0, le=2**32 - 1)]
 
-router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1",
+    tags=["look-ups"],
+    route_class=StrictRoute,
+    responses=described(401, 403, 404, 409, 422, 429),
+)
 
 
 @router.post("/evaluations", response_model=EvaluationAnswer)

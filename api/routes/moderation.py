@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Moderator, TheCallers, TheModeration, TheQueue
+from api.routes.problems import described
 from api.services.queue import Question
 from schemas.base import Key32, Rid
 from schemas.callers import InvitationAnswer, InvitationRequest, MemberId, Role
@@ -25,7 +26,12 @@ from schemas.reports import Status, StatusAnswer
 
 MOST_ITEMS = 100
 
-router = APIRouter(prefix="/v1/moderation", tags=["moderation"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1/moderation",
+    tags=["moderation"],
+    route_class=StrictRoute,
+    responses=described(401, 403, 404, 409, 422, 429),
+)
 
 Id = Annotated[Rid, Path()]
 

@@ -47,14 +47,26 @@ class Problem(BaseModel):
     code: str
 
 
-DESCRIBED: dict[int | str, dict[str, Any]] = {
-    answer: {
-        "description": text,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for answer, text in (("4XX", "The request is refused"), ("5XX", "This cannot be answered now"))
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"const": "Bearer"}}},  # which the feed cannot offer
+    429: {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "required": True}},
 }
-"""For the description of the service, in place of FastAPI's own form."""
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how refusals of these statuses are described, in place of FastAPI's own form."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "headers": _HEADERS.get(status, {}),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+DESCRIBED = described(400, 408, 413, 415, 431, 500, 503)
+"""What may be the answer to anything."""
 
 
 def problem(

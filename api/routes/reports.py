@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from api.routes.edge import StrictRoute
 from api.routes.parts import Body, Member, TheReports
+from api.routes.problems import described
 from schemas.reports import (
     PlainSubmission,
     ReceiptAnswer,
@@ -14,7 +15,12 @@ from schemas.reports import (
     StatusAnswer,
 )
 
-router = APIRouter(prefix="/v1", tags=["reports"], route_class=StrictRoute)
+router = APIRouter(
+    prefix="/v1",
+    tags=["reports"],
+    route_class=StrictRoute,
+    responses=described(401, 403, 404, 409, 422, 429),
+)
 
 
 @router.post("/reports", status_code=HTTPStatus.CREATED)
