@@ -28,6 +28,7 @@ from api.crypto.merkle import Frontier
 from api.crypto.ristretto import hash_to_element
 from api.server import settle
 from api.services.following import Following
+from api.services.timekeeping import A_TRANSACTION
 from api.settings import Settings
 from api.store.engine import open_engine
 from schemas.base import Category, Kind, Severity
@@ -249,8 +250,13 @@ class Beside:
         return parts.feed.entries(int(query["from"]), int(query["limit"]))
 
 
-def appending(folder: Path, url: str, follower: str, reports: int) -> tuple[float, int]:
-    """Let eight processes append while a partner follows; return entries a second, and the lost."""
+def appending(
+    folder: Path, url: str, follower: str, reports: int, at_once: int
+) -> tuple[float, int]:
+    """Let eight processes append while a partner follows; return entries a second, and the lost.
+
+    Each appends so many `at_once`, in a transaction.
+    """
     folder.mkdir()
     clock = Clock(_now())
     world = World(folder, url, clock, origin="alpha.example")
@@ -267,7 +273,7 @@ def appending(folder: Path, url: str, follower: str, reports: int) -> tuple[floa
     }  # fmt: skip
     writers = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.bench_feed", "append"], env=environment,
+            [sys.executable, "-m", "tests.bench_feed", "append", f"{at_once}"], env=environment,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
         for _ in range(WRITERS)
@@ -291,17 +297,17 @@ def appending(folder: Path, url: str, follower: str, reports: int) -> tuple[floa
     return reports / seconds, lost
 
 
-def append(settings: Settings) -> None:
-    """Append the reports that standard input names, each in a transaction of its own."""
+def append(settings: Settings, at_once: int) -> None:
+    """Append the reports that standard input names, so many in each transaction."""
     parts = Parts(settings)
     settle()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    for one in sys.stdin.readline().split():
+    ids = sys.stdin.readline().split()
+    for start in range(0, len(ids), at_once):
         with parts.store.begin() as tx:
-            report = tx.reports.find(one)
-            assert report is not None
-            parts.log.publish(tx, parts.instance.refresh(tx), report)
+            reports = tx.reports.locked(ids[start : start + at_once])
+            parts.log.publish(tx, parts.instance.refresh(tx), reports)
     parts.close()
 
 
@@ -345,12 +351,15 @@ def feed_rows() -> list[tuple[str, str]]:
     ):
         folder, url = Path(name), f"{server}/postgres"
         rows += _ingest_rows("PostgreSQL", folder, url)
-        _create(url, "appending")
-        rate, lost = appending(
-            folder / "appending", f"{server}/appending", f"sqlite:///{folder}/b.db", APPENDED
-        )
-        rows.append((f"appending, {WRITERS} processes, PostgreSQL", f"{rate:.0f} entries/s"))
-        rows.append(("… lost by a partner that follows", f"{lost}"))
+        for at_once, how in ((A_TRANSACTION, "as they are published"), (1, "one by one")):
+            name = f"appending{at_once}"
+            _create(url, name)
+            rate, lost = appending(
+                folder / name, f"{server}/{name}", f"sqlite:///{folder}/{name}.db",
+                APPENDED, at_once,
+            )  # fmt: skip
+            rows.append((f"appending, {WRITERS} processes, {how}", f"{rate:.0f} entries/s"))
+            rows.append(("… lost by a partner that follows", f"{lost}"))
     return rows
 
 
@@ -374,7 +383,7 @@ def _create(url: str, name: str) -> None:
 if __name__ == "__main__":
     settle()
     if sys.argv[1] == "append":
-        append(Settings())
+        append(Settings(), int(sys.argv[2]))
     else:
         if sys.argv[1] == "one":
             os.sched_setaffinity(0, {0})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from api.crypto.envelopes import entry_id, key_id, verify
 from api.crypto.failures import InvalidInput
 from api.crypto.merkle import Frontier
+from api.store.log import NewEntry
 from api.store.transaction import Transaction
 from schemas.documents import Checkpoint, Envelope, Identity, Signature
 from schemas.tables import EntryRow
@@ -12,7 +13,7 @@ from schemas.tables import EntryRow
 AT_ONCE = 1_000
 
 
-def checkpoint_of(origin: str, entry: EntryRow, issued: int | None = None) -> Checkpoint:
+def checkpoint_of(origin: str, entry: EntryRow | NewEntry, issued: int | None = None) -> Checkpoint:
     """Return the checkpoint of the log when `entry` was its newest."""
     moment = datetime.fromtimestamp(entry.issued if issued is None else issued, UTC)
     return Checkpoint(

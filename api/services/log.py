@@ -15,6 +15,7 @@ from api.crypto.merkle import Frontier
 from api.errors import Unavailable
 from api.services.checkpoints import checkpoint_of
 from api.services.instance import Chance, Clock, number_of
+from api.store.log import NewEntry
 from api.store.transaction import Transaction
 from api.trust import active_moderators, entry_leaf, signatures_needed, standing_signers
 from schemas.base import CATEGORIES, Category, Severity, Sharing
@@ -76,22 +77,27 @@ class Log:
         if not begun:
             self._append(tx, identity, row, [self._keys(identity, identity.log)])
 
-    def publish(self, tx: Transaction, identity: Identity, report: ReportRow) -> None:
-        """Append a report that is published now, if it may leave this instance."""
-        item = _published(tx, report, identity)
-        # Asked before the lock, which others wait for: who publishes holds the report's own row.
-        if item is None or tx.log.has(number_of(identity.log), item.leaf):
-            return
-        row, begun = self._current(tx, identity)
-        if not begun:  # with all that is published already
-            self._append(tx, identity, row, [item])
+    def publish(self, tx: Transaction, identity: Identity, reports: Iterable[ReportRow]) -> None:
+        """Append those of the reports that are published now which may leave this instance."""
+        items = {
+            item.leaf: item
+            for report in reports
+            if (item := _published(tx, report, identity)) is not None
+        }
+        # Asked before the lock, which others wait for: who publishes holds the reports' own rows.
+        for leaf in tx.log.known(number_of(identity.log), items) if items else ():
+            del items[leaf]
+        if items:
+            row, begun = self._current(tx, identity)
+            if not begun:  # with all that is published already
+                self._append(tx, identity, row, items.values())
 
     def retract(
         self, tx: Transaction, identity: Identity, report: ReportRow, envelope: Envelope
     ) -> None:
         """Append what moderators signed to take `report` away, if it ever left."""
         number = number_of(identity.log)
-        if report.entry is not None and tx.log.has(number, report.entry):
+        if report.entry is not None and tx.log.known(number, [report.entry]):
             row, _ = self._current(tx, identity)
             standing = _standing(envelope, identity, report.collective)
             self._append(tx, identity, row, [_Item.of(standing)])
@@ -237,19 +243,12 @@ class Log:
         entries = []
         for item in items:
             frontier.append(item.leaf)
-            entry = EntryRow(
-                log=row.number,
-                seq=frontier.size - 1,
-                leaf=item.leaf,
-                envelope=item.text,
-                report=item.report,
-                expires=item.expires,
-                root=frontier.root,
-                issued=now,
-                signature=b"",
-            )
-            entry.signature = _signature(seed, checkpoint_of(identity.origin, entry, now))
-            entries.append(entry)
+            entry = NewEntry(
+                row.number, frontier.size - 1, item.leaf, item.text, item.report, item.expires,
+                frontier.root, now,
+            )  # fmt: skip
+            signature = _signature(seed, checkpoint_of(identity.origin, entry))
+            entries.append(entry._replace(signature=signature))
         tx.log.append(row, entries, bytes(frontier), frontier.size)
 
     def _signed(self, number: int, document: Document) -> Envelope:

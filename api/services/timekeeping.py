@@ -1,6 +1,6 @@
 """What time brings: publication in batches, expiry, sealing (PROTOCOL.md §§3, 6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -16,13 +16,15 @@ from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import signatures_needed, standing_signers
 from schemas.base import Severity
-from schemas.documents import Envelope
+from schemas.documents import Envelope, Identity
 from schemas.reports import Status
 from schemas.tables import ReportRow
 
 LEASE = "time"
 LEASE_LIFE = timedelta(seconds=60)
 ACTOR = "system"
+A_TRANSACTION = 50
+"""Reports that are published, or end, at once."""
 AT_ONCE = 500
 """Of partners' reports whole days may expire at once: they go a few a round."""
 
@@ -73,9 +75,9 @@ class Timekeeper:
             due = [report.id for report in tx.reports.due(moment)] if signing else []
             self._forget(tx, now)
         # First: what expired while nothing ran must not be published for a moment.
-        ended = sum(_tried(self._expire, report_id, now) for report_id in expired)
+        ended = sum(_tried(self._expire, some, now) for some in _batches(expired))
         due = [report_id for report_id in due if report_id not in expired]
-        published = sum(_tried(self._publish, report_id, now) for report_id in due)
+        published = sum(_tried(self._publish, some, now) for some in _batches(due))
         self._keep_log()
         with self._store.begin() as tx:
             # Renewing locks the lease's row, so two processes never seal at once.
@@ -104,46 +106,61 @@ class Timekeeper:
         tx.callers.forget_expired(int(now.timestamp()))
         tx.foreign.erase_expired(f"{now:%Y-%m-%d}", AT_ONCE)
 
-    def _publish(self, report_id: str, now: datetime) -> bool:
-        """Publish a report if its signers still suffice, else send it back to review."""
+    def _publish(self, report_ids: Sequence[str], now: datetime) -> int:
+        """Publish the reports whose signers still suffice, send back the others; count the first.
+
+        All come into the log together: in one transaction there is much that is done once.
+        """
+        published = []
         with self._store.begin() as tx:
-            report = tx.reports.find(report_id)
-            if report is None or report.status != Status.APPROVED:
-                return False
-            enough = self._still_signed(tx, report)
-            if enough:
-                move(tx, now, report, ACTOR, Status.PUBLISHED)
-                self._log.publish(tx, self._instance.refresh(tx), report)
-            else:
-                send_back(tx, now, report, ACTOR)
-        return enough
+            reports = tx.reports.locked(report_ids)
+            # Only now: a revocation waits for those who may be about to be published.
+            identity = self._instance.refresh(tx)
+            for report in reports:
+                if report.status != Status.APPROVED:
+                    continue
+                if _still_signed(report, identity):
+                    move(tx, now, report, ACTOR, Status.PUBLISHED)
+                    published.append(report)
+                else:
+                    send_back(tx, now, report, ACTOR)
+            self._log.publish(tx, identity, published)
+        return len(published)
 
-    def _still_signed(self, tx: Transaction, report: ReportRow) -> bool:
-        identity = self._instance.refresh(tx)
-        assert report.envelope is not None
-        envelope = Envelope.model_validate_json(report.envelope)
-        grave = Severity.DANGER in (report.severity, report.published_severity)
-        needed = signatures_needed(identity, report.collective, danger=grave)
-        return len(standing_signers(envelope, identity, report.collective)) >= needed
-
-    def _expire(self, report_id: str, now: datetime) -> bool:
-        try:
-            with self._store.begin() as tx:
-                report = tx.reports.find(report_id)
-                if report is None or (report.expires or "") >= f"{now:%Y-%m-%d}":
-                    return False
-                end(tx, now, report, ACTOR, Status.EXPIRED)
-        except Conflict:
-            return False
-        return True
+    def _expire(self, report_ids: Sequence[str], now: datetime) -> int:
+        ended = 0
+        with self._store.begin() as tx:
+            for report in tx.reports.locked(report_ids):
+                if (report.expires or "") < f"{now:%Y-%m-%d}":
+                    end(tx, now, report, ACTOR, Status.EXPIRED)
+                    ended += 1
+        return ended
 
 
-def _tried(work: Callable[[str, datetime], bool], report_id: str, now: datetime) -> bool:
-    """Do `work` on one report; what is wrong with it must not keep the others from being listed."""
+def _batches(report_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(report_ids), A_TRANSACTION):
+        yield report_ids[start : start + A_TRANSACTION]
+
+
+def _tried(
+    work: Callable[[Sequence[str], datetime], int], report_ids: Sequence[str], now: datetime
+) -> int:
+    """Do `work` on reports; what is wrong with one must not keep the others from being listed."""
     try:
-        return work(report_id, now)
+        return work(report_ids, now)
     except Unavailable:
         raise
     except Exception as fault:  # noqa: BLE001  (whatever it is)
-        log.critical("fault", kind=type(fault).__name__, work=work.__name__)
-        return False
+        if len(report_ids) > 1:  # then each by itself
+            return sum(_tried(work, [one], now) for one in report_ids)
+        if not isinstance(fault, Conflict):  # somebody was quicker
+            log.critical("fault", kind=type(fault).__name__, work=work.__name__)
+        return 0
+
+
+def _still_signed(report: ReportRow, identity: Identity) -> bool:
+    assert report.envelope is not None
+    envelope = Envelope.model_validate_json(report.envelope)
+    grave = Severity.DANGER in (report.severity, report.published_severity)
+    needed = signatures_needed(identity, report.collective, danger=grave)
+    return len(standing_signers(envelope, identity, report.collective)) >= needed

@@ -1,10 +1,27 @@
 """Rows of our own logs."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from sqlalchemy import insert
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, delete, func, select, update
 
 from schemas.tables import EntryRow, LogRow
+
+
+class NewEntry(NamedTuple):
+    """An `EntryRow` to be."""
+
+    log: int
+    seq: int
+    leaf: bytes
+    envelope: str | None
+    report: str | None
+    expires: str | None
+    root: bytes
+    issued: int
+    signature: bytes = b""
 
 
 class Log:
@@ -28,11 +45,21 @@ class Log:
         self._session.flush()
         return row
 
-    def append(self, log: LogRow, entries: Iterable[EntryRow], frontier: bytes, size: int) -> None:
-        """Keep the next entries of a locked log, and its new frontier and size."""
-        self._session.add_all(entries)
-        log.frontier, log.size = frontier, size
+    def append(self, log: LogRow, entries: Iterable[NewEntry], frontier: bytes, size: int) -> None:
+        """Keep the next entries of a locked log, and its new frontier and size.
+
+        Written past the session, which would take longer for an entry than all else: meanwhile
+        others wait for the lock.
+        """
         self._session.flush()
+        connection = self._session.connection()
+        if rows := [entry._asdict() for entry in entries]:
+            connection.execute(insert(EntryRow), rows)
+        values = {"frontier": frontier, "size": size}
+        mine = col(LogRow.number) == log.number
+        connection.execute(update(LogRow).where(mine).values(values))
+        for name, value in values.items():
+            set_committed_value(log, name, value)
 
     def set_state(self, log: LogRow, state: str) -> None:
         """Open, suspect or close a locked log."""
@@ -58,10 +85,12 @@ class Log:
         head.issued, head.signature = issued, signature
         self._session.flush()
 
-    def has(self, log: int, leaf: bytes) -> bool:
-        """Tell whether an entry of that id was ever appended."""
-        query = select(EntryRow.seq).where(EntryRow.log == log, EntryRow.leaf == leaf)
-        return self._session.exec(query.limit(1)).first() is not None
+    def known(self, log: int, leaves: Iterable[bytes]) -> set[bytes]:
+        """Return those of `leaves` that are the ids of entries which were ever appended."""
+        query = select(EntryRow.leaf).where(
+            EntryRow.log == log, col(EntryRow.leaf).in_(list(leaves))
+        )
+        return set(self._session.exec(query))
 
     def of_report(self, log: int, report: str) -> list[EntryRow]:
         """Return the entries that published the report of that id and are not erased."""

@@ -35,6 +35,13 @@ class Reports:
         query = select(ReportRow).where(ReportRow.entry == entry).with_for_update()
         return self._session.exec(query.execution_options(populate_existing=True)).first()
 
+    def locked(self, report_ids: Sequence[str]) -> list[ReportRow]:
+        """Return reports, those of them that are there, danger first; locked as by `lock`."""
+        self.lock(report_ids)
+        query = select(ReportRow).where(col(ReportRow.id).in_(report_ids))
+        query = query.order_by(col(ReportRow.rank), col(ReportRow.seq))
+        return list(self._session.exec(query.execution_options(populate_existing=True)))
+
     def lock(self, report_ids: Iterable[str]) -> None:
         """Lock several reports in one order for all, so that no two callers wait for each other."""
         query = select(ReportRow.seq).where(col(ReportRow.id).in_(list(report_ids)))

@@ -454,10 +454,10 @@ def test_of_what_eight_write_at_once_a_follower_loses_nothing(
     watching = threading.Thread(target=follow)
     watching.start()
     with ThreadPoolExecutor(8) as writers:
-        receipts = list(writers.map(lambda one: publish(one, world.clock.now), due))
+        receipts = list(writers.map(lambda one: publish([one], world.clock.now), due))
     done.set()
     watching.join()
-    assert receipts == [True] * 32
+    assert receipts == [1] * 32
     line = follower()
     assert (line.entries, line.reports, line.counted) == (before + 32, 32, 32)
     assert line.refused == {}

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -388,10 +388,10 @@ def test_a_fault_in_one_report_keeps_no_other_from_being_published(
     keeper = world.parts.timekeeper
     real = keeper._publish  # noqa: SLF001
 
-    def publish_or_fail(report_id: str, now: datetime) -> bool:
-        if report_id == faulty:
+    def publish_or_fail(report_ids: Sequence[str], now: datetime) -> int:
+        if faulty in report_ids:
             raise RuntimeError
-        return real(report_id, now)
+        return real(report_ids, now)
 
     with monkeypatch.context() as patched:
         patched.setattr(keeper, "_publish", publish_or_fail)
