@@ -352,10 +352,10 @@ def feed_rows() -> list[tuple[str, str]]:
         folder, url = Path(name), f"{server}/postgres"
         rows += _ingest_rows("PostgreSQL", folder, url)
         for at_once, how in ((A_TRANSACTION, "as they are published"), (1, "one by one")):
-            name = f"appending{at_once}"
-            _create(url, name)
+            database = f"appending{at_once}"
+            _create(url, database)
             rate, lost = appending(
-                folder / name, f"{server}/{name}", f"sqlite:///{folder}/{name}.db",
+                folder / database, f"{server}/{database}", f"sqlite:///{folder}/{database}.db",
                 APPENDED, at_once,
             )  # fmt: skip
             rows.append((f"appending, {WRITERS} processes, {how}", f"{rate:.0f} entries/s"))
