@@ -113,9 +113,13 @@ class Callers:
         A moderator's code needs her keys. A refusal for another reason leaves the code usable.
         """
         code = request.code.get_secret_value()
-        now = int(self._clock().timestamp())
+        digest, now = code_digest(code), int(self._clock().timestamp())
+        # Only read at first: no flood of wrong codes shall keep others from writing.
+        with self._store.read() as tx:
+            if tx.callers.invited(digest, now) is None:
+                raise NotFound
         with self._store.begin() as tx:
-            row = tx.callers.redeem(code_digest(code), now)
+            row = tx.callers.redeem(digest, now)
             if row is None or tx.collectives.status(row.collective) != Status.ACTIVE:
                 raise NotFound
             role = Role(row.role)

@@ -22,10 +22,15 @@ class Callers:
             )
         )
 
+    def invited(self, digest: bytes, now: int) -> InvitationRow | None:
+        """Return the invitation of a code that can be redeemed, unless another comes first."""
+        row = self._session.get(InvitationRow, digest)
+        return row if row is not None and row.expires > now else None
+
     def redeem(self, digest: bytes, now: int) -> InvitationRow | None:
         """Use up an invitation; of two callers at once, only one is given it."""
-        row = self._session.get(InvitationRow, digest)
-        if row is None or row.expires <= now:
+        row = self.invited(digest, now)
+        if row is None:
             return None
         self._session.expunge(row)
         used = delete(InvitationRow).where(col(InvitationRow.digest) == digest)

@@ -2,6 +2,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,6 +90,14 @@ def test_wrong_codes_however_many_keep_nobody_from_joining(world: World) -> None
         with refused("not-found"):
             redeem(world, f"{number:043}")
     assert redeem(world, code).role is Role.MEMBER
+
+
+def test_a_wrong_code_waits_for_nobody_who_writes(world: World) -> None:
+    world.collective("rose", 1)
+    with world.parts.store.begin(), ThreadPoolExecutor(1) as pool:
+        # Of SQLite's writers there is one at a time, and that is taken.
+        with refused("not-found"):
+            pool.submit(redeem, world, "A" * 43).result(timeout=5)
 
 
 def test_a_members_code_with_keys_is_refused_and_stays_usable(world: World) -> None:
