@@ -94,10 +94,12 @@ def test_wrong_codes_however_many_keep_nobody_from_joining(world: World) -> None
 
 def test_a_wrong_code_waits_for_nobody_who_writes(world: World) -> None:
     world.collective("rose", 1)
-    with world.parts.store.begin(), ThreadPoolExecutor(1) as pool:
-        # Of SQLite's writers there is one at a time, and that is taken.
+    with ThreadPoolExecutor(1) as pool, world.parts.store.begin() as tx:
+        # SQLite has one place for those who write, and with its first statement this has it.
+        assert tx.collectives.status("rose") == Standing.ACTIVE
+        answer = pool.submit(redeem, world, "A" * 43)
         with refused("not-found"):
-            pool.submit(redeem, world, "A" * 43).result(timeout=5)
+            answer.result(timeout=5)
 
 
 def test_a_members_code_with_keys_is_refused_and_stays_usable(world: World) -> None:
