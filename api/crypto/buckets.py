@@ -8,9 +8,10 @@ import hmac
 import math
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha512
 from typing import Final
 
 from nacl.exceptions import CryptoError
@@ -29,10 +30,14 @@ _MAGIC: Final = b"PARASOL1"
 _HEADER: Final = struct.Struct(">8sIB3sIII16s")
 _ENTRY_SIZE: Final = 12
 _PREFIX_SIZE: Final = 7
-_COUNTS: Final = _ENTRY_SIZE - _PREFIX_SIZE
 _SIGNATURE_SIZE: Final = 64
 _SALT_SIZE: Final = 16
 _STEP: Final = 256
+_NOTHING: Final = bytes(_PREFIX_SIZE)
+_BLOCK: Final = 128
+"""Of SHA-512, in bytes."""
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class BucketOverflow(Exception):  # noqa: N818  (no error: the layout is planned again, larger)
@@ -57,7 +62,10 @@ class Counts:
     def encode(self) -> bytes:
         """Return five bytes, each saturating at 255."""
         counts = (self.danger, self.risk, self.nuisance, self.collectives, self.recent)
-        return bytes(counts if max(counts) <= _MOST else (min(_MOST, one) for one in counts))
+        try:
+            return bytes(counts)
+        except ValueError:  # hardly ever: not looked for in every entry
+            return bytes(min(_MOST, one) for one in counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +156,27 @@ def seal_bucket(
         raise InvalidInput("bucket-malformed")
     header = _HEADER.pack(_MAGIC, epoch, layout.bits, bytes(3), index, layout.slots, sealed, salt)
     message = _entry_message(network, epoch, salt)
-    # A loop over a million entries, and so without the calls that would name its steps.
-    body = list(_entries(unused).unpack(noise))
-    for token, counts in entries:
-        h = hmac.digest(token, message, "sha512")
-        pad = int.from_bytes(h[_PREFIX_SIZE:_ENTRY_SIZE])
-        body.append(h[:_PREFIX_SIZE] + (pad ^ int.from_bytes(counts.encode())).to_bytes(_COUNTS))
-    content = header + b"".join(sorted(body))
+    # A million are sealed so: each by its own hash, and by one XOR with what all of them say.
+    pads = _hashes([token for token, _ in entries], message)
+    said = b"".join([_NOTHING + counts.encode() for _, counts in entries])
+    used = (int.from_bytes(pads) ^ int.from_bytes(said)).to_bytes(len(pads))
+    body = sorted(_entries(layout.slots).unpack(used + noise))
+    content = header + b"".join(body)
     return content + SigningKey(log_seed).sign(_signed(network, content)).signature
+
+
+def _hashes(tokens: Iterable[bytes], message: bytes) -> bytes:
+    """Return the first 12 bytes of HMAC-SHA-512(token, message) of each token, one after another.
+
+    RFC 2104 §2 written out, for tokens of at most a block: most of the time of `hmac.digest` goes
+    into preparing each.
+    """
+    hashes = []
+    for token in tokens:
+        key = token.ljust(_BLOCK, b"\0")
+        inner = sha512(key.translate(_INNER) + message).digest()
+        hashes.append(sha512(key.translate(_OUTER) + inner).digest()[:_ENTRY_SIZE])
+    return b"".join(hashes)
 
 
 def open_bucket(
