@@ -106,7 +106,6 @@ class ReportRow(Table, table=True):
     id: str = Field(unique=True, max_length=32)
     collective: str = Field(foreign_key="collective.id", max_length=40)
     status: str = Field(max_length=16)
-    epoch: int
     categories: str = Field(max_length=200)
     """As reported, comma-separated."""
     severity: str = Field(max_length=16)

@@ -321,7 +321,7 @@ def _to_be_published(world: World, seed: bytes, reports: int) -> list[str]:
         rows.append(
             {
                 "seq": seq, "id": secrets.token_hex(16), "collective": "rose",
-                "status": "published", "epoch": 1, "categories": "threats", "severity": "risk",
+                "status": "published", "categories": "threats", "severity": "risk",
                 "rank": 1, "month": document.month, "warn": "network", "police": "never",
                 "research": False, "wait_days": 0, "request_id": secrets.token_hex(16),
                 "sealed": "{}", "submitted_at": 0, "not_before": 0,

@@ -108,7 +108,7 @@ def _tokens(number: int) -> Iterator[Element]:
 
 def _report(seq: int) -> dict[str, object]:
     return {
-        "seq": seq, "id": f"{seq:032x}", "collective": "rose", "status": "published", "epoch": 1,
+        "seq": seq, "id": f"{seq:032x}", "collective": "rose", "status": "published",
         "categories": "robbery", "severity": "danger", "rank": 0, "month": "2026-10",
         "warn": "local", "police": "never", "research": False, "wait_days": 0,
         "request_id": f"{seq:032x}", "sealed": "{}", "submitted_at": 0, "not_before": 0,

@@ -98,7 +98,7 @@ class Queue:
         return QueueItem(
             id=report.id,
             status=status,
-            epoch=report.epoch,
+            epoch=identity.epoch,
             categories=[Category(one) for one in report.categories.split(",")],
             severity=severity,
             month=report.month,

@@ -92,7 +92,6 @@ class Replay:
             id=self._chance(16).hex(),
             collective=document.collective,
             status=Status.APPROVED,
-            epoch=identity.epoch,
             categories=",".join(document.categories),
             severity=document.severity,
             rank=RANKS[document.severity],

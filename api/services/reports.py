@@ -213,7 +213,6 @@ class Reports:
             id=report_id,
             collective=caller.collective,
             status=Status.SUBMITTED,
-            epoch=request.epoch,
             categories=",".join(request.categories),
             severity=request.severity,
             rank=RANKS[request.severity],

@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -15,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 from api.crypto.buckets import bucket_word
 from api.crypto.failures import InvalidInput
 from api.crypto.ristretto import Element, Scalar, element, multiply, scalar, scalar_from_uniform
-from api.errors import Conflict
+from api.errors import Conflict, Unavailable
 from api.keyring import KeyFileError, Keyring, add_key
 from api.services.drafts import Changes
 from api.services.identities import Identities, current_identity
@@ -125,7 +126,8 @@ class Rotation:
             if identity.epoch != pinned.epoch + 1:
                 raise InvalidInput("identity-refused")
             self._sealer.seal_anew(tx, identity, now)
-        self._store.tidy()
+        with suppress(Unavailable):  # it is done: the server tidies up, too
+            self._store.tidy()
         return identity
 
     def _pages(self, table: Table) -> Iterator[Mapping[bytes, int]]:
@@ -154,7 +156,7 @@ def carry_over(tx: Transaction, network: str, epoch: int, factor: Scalar, now: d
         while words := tx.conversion.missing(table, after, AT_ONCE):
             tx.conversion.add(step.converted(words))
             after = max(words.values())
-    tx.conversion.swap(epoch)
+    tx.conversion.swap()
     tx.conversion.clear()
     for report in tx.conversion.half_approved():
         note(tx, now, report, "operator", Status.IN_REVIEW, "key changed")

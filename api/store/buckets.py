@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlalchemy import literal
 from sqlalchemy import select as columns  # which knows the types of more than four
 from sqlmodel import Session, String, cast, col, delete, select, union_all, update
 
@@ -49,6 +50,9 @@ class Buckets:
         A token is listed while a published report holds it whose `expires` is not before `today`,
         or a partner's that counts on that day.
         """
+        # Written out: PostgreSQL would soon plan for no places in particular, which is 20 times
+        # slower.
+        places = [literal(word, literal_execute=True) for word in (first, last)]
         ours = (
             columns(
                 col(IdentifierRow.token),
@@ -58,7 +62,7 @@ class Buckets:
             )
             .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
             .where(
-                col(IdentifierRow.word).between(first, last),
+                col(IdentifierRow.word).between(*places),
                 published(),
                 col(ReportRow.expires) >= today,
             )
@@ -74,7 +78,7 @@ class Buckets:
             .join(ForeignReportRow, its_report())
             .join(PartnerRow, its_partner())
             .join(PolicyRow, its_policy(), isouter=True)
-            .where(col(ForeignIdentifierRow.word).between(first, last), counts(today))
+            .where(col(ForeignIdentifierRow.word).between(*places), counts(today))
         )
         # Grouped by who asks: the database would sort them twice.
         rows: Sequence[Any] = self._session.connection().execute(union_all(ours, theirs)).all()

@@ -18,9 +18,8 @@ LOCKED = "report, identifier, foreign_report, foreign_identifier"
 
 
 COLUMNS = ("word", "token", "epoch", "next_word", "next_token")
-_INTO = f"INSERT INTO converted ({', '.join(COLUMNS)}) "
-ONE_BY_ONE = f"{_INTO}VALUES (?, ?, ?, ?, ?)"
-AS_ARRAYS = f"{_INTO}SELECT * FROM unnest(:word, :token, :epoch, :next_word, :next_token)"  # noqa: S608  (our own names)
+_INTO = f"converted ({', '.join(COLUMNS)})"
+ONE_BY_ONE = f"INSERT INTO {_INTO} VALUES (?, ?, ?, ?, ?)"  # noqa: S608  (our own names)
 
 Converted: TypeAlias = tuple[int, bytes, int, int, bytes]
 """A word and a token, the next epoch, and what they become in it."""
@@ -65,10 +64,9 @@ class Conversion:
         connection = self._session.connection()
         # By the drivers' fastest ways, since there can be a million rows.
         if connection.dialect.name == "postgresql":
-            columns = zip(
-                COLUMNS, (list(column) for column in zip(*rows, strict=True)), strict=True
-            )
-            connection.execute(text(AS_ARRAYS), dict(columns))
+            with connection.connection.cursor().copy(f"COPY {_INTO} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
         else:
             connection.exec_driver_sql(ONE_BY_ONE, list(rows))
 
@@ -85,13 +83,16 @@ class Conversion:
             # One writer there is anyway, but its pages should not go to the disk one by one.
             connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
 
-    def swap(self, epoch: int) -> None:
-        """Exchange every token for what it becomes in `epoch`."""
+    def swap(self) -> None:
+        """Exchange every token for what it becomes."""
         for table in TABLES:
             change = update(table).where(_is_of(table))
             values = change.values(token=ConvertedRow.next_token, word=ConvertedRow.next_word)
             self._session.exec(values)
-        self._session.exec(update(ReportRow).values(epoch=epoch))
+        connection = self._session.connection()
+        if connection.dialect.name == "postgresql":
+            # Before it has looked itself, it may read all tokens for each report to seal the list.
+            connection.execute(text(f"ANALYZE {LOCKED}"))
 
     def half_approved(self) -> Iterable[ReportRow]:
         """Return the reports that some have signed, and not enough."""

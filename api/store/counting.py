@@ -19,8 +19,9 @@ def published() -> ColumnElement[bool]:
     """Tell whether a report of our own is published.
 
     Not by the index of its status: nearly all are, and SQLite would read every one of them.
+    PostgreSQL knows that they are, which of any other expression it would not.
     """
-    return func.coalesce(col(ReportRow.status), "") == "published"
+    return (col(ReportRow.status) == "published").is_(True)
 
 
 def its_report() -> ColumnElement[bool]:

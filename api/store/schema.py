@@ -9,7 +9,7 @@ from api.store.engine import faults_named
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `alembic/versions`; a test holds the two together."""
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -18,6 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from api.app import create_app
 from api.cli import main
 from api.errors import Conflict, Unavailable
+from api.keyring import read_key
+from api.services.drafts import signed
 from api.services.health import OutdatedSchema
 from api.store.backup import MADE_ANEW
 from api.store.engine import Store, open_engine
@@ -209,6 +211,25 @@ def test_what_came_from_partners_stays_as_it_is_checked_no_more(
             for table in ("foreign_entry", "foreign_report", "foreign_identifier"):
                 assert bool(inspect(connection).get_foreign_keys(table)) is checked
                 assert inspect(connection).get_pk_constraint(table)["constrained_columns"]
+
+
+def test_a_report_gets_its_epoch_back_from_the_identity(database_url: str, tmp_path: Path) -> None:
+    world = World(tmp_path, database_url)
+    busy(world)
+    rotation = world.parts.rotation
+    delta = rotation.choose()
+    rotation.switch(signed(rotation.draft(delta), [read_key(world.root)]), delta)
+    world.close()
+    with connected(world.url) as connection:
+        before = rows_of(connection)
+    command.downgrade(configuration(world.url), "0004")
+    with connected(world.url) as connection:
+        epochs = connection.execute(text("SELECT DISTINCT epoch FROM report")).all()
+        assert [tuple(row) for row in epochs] == [(2,)]
+        assert rows_of(connection) == before
+    migrate(world.url)
+    with connected(world.url) as connection:
+        assert rows_of(connection) == before
 
 
 def test_a_migration_that_fails_changes_nothing(database_url: str, tmp_path: Path) -> None:

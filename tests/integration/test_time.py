@@ -394,7 +394,6 @@ def publish_tokens(world: World, tokens: list[bytes]) -> None:
                 id=secrets.token_hex(16),
                 collective="rose",
                 status="published",
-                epoch=1,
                 categories="theft",
                 severity="risk",
                 rank=1,
