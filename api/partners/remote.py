@@ -12,9 +12,7 @@ from http import HTTPStatus
 from typing import Final, Self
 
 import httpcore2
-import httpx2
 
-from api.crypto.requests import sign_request
 from api.errors import PartnerFailure
 from api.partners.network import Network, Resolver, system_addresses
 from schemas.strict import read_json
@@ -142,6 +140,8 @@ class Remote:
     @cached_property
     def _pool(self) -> httpcore2.ConnectionPool:
         # Only once somebody is asked: to read the system's certificates takes a while.
+        import httpx2  # noqa: PLC0415  (likewise)
+
         pool = httpcore2.ConnectionPool(
             ssl_context=self._tls or httpx2.create_ssl_context(trust_env=False),
             max_keepalive_connections=1,
@@ -151,6 +151,8 @@ class Remote:
         return self._opened.enter_context(pool)
 
     def _signature(self, url: str) -> dict[str, str]:
+        from api.crypto.requests import sign_request  # noqa: PLC0415  (once asked, as above)
+
         nonce = urlsafe_b64encode(self._chance(16)).decode("ascii").rstrip("=")
         now = int(self._clock().timestamp())
         return sign_request(self._seed(), "GET", url, now=now, nonce=nonce)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from api.crypto.failures import InvalidInput
-from api.crypto.requests import Claim, read_request, verify_request
 from api.errors import RefusedFeed, Unavailable
 from api.services.checkpoints import signed_checkpoint
 from api.services.instance import Clock, Instance, number_of
@@ -16,6 +16,9 @@ from schemas.base import encode_base64
 from schemas.documents import Envelope, Identity
 from schemas.feed import MOST_ENTRIES, PROTOCOL, Policy, WellKnown
 from schemas.tables import EntryRow, ForeignEntryRow, LogRow, PartnerRow
+
+if TYPE_CHECKING:
+    from api.crypto.requests import Claim
 
 FEED_PATH = "/feed/v1/"
 
@@ -62,6 +65,9 @@ class Feed:
         With `newcomers` it suffices that the operator has added the partner, though its identity,
         and so its keys, are not verified yet: else neither of two could ask the other first.
         """
+        # What signatures need is loaded when the first partner comes.
+        from api.crypto.requests import read_request, verify_request  # noqa: PLC0415
+
         now = int(self._clock().timestamp())
         target = self._instance.identity.feed.removesuffix(FEED_PATH) + asked.target
         try:
@@ -143,7 +149,7 @@ class Feed:
                     return Envelope.model_validate_json(kept.envelope)
         raise RefusedFeed("unknown-log")
 
-    def _once(self, claim: Claim, now: int) -> None:
+    def _once(self, claim: "Claim", now: int) -> None:
         digest = sha256(f"{claim.keyid} {claim.nonce}".encode()).digest()
         with self._store.begin() as tx:
             tx.partners.forget_nonces(now)
