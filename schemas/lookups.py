@@ -126,10 +126,3 @@ class NetworkInfo(Message):
     limits: LookupLimits
     plain_lookups: bool
     categories: list[CategoryInfo]
-
-
-NO_MATCH = LookupResult(
-    match=False,
-    reports=ReportCounts(total=0, danger=0, risk=0, nuisance=0, recent=0),
-    collectives=0,
-)

@@ -231,10 +231,11 @@ def find(bucket: Bucket, token: bytes) -> Counts | None:
     h = hmac.digest(token, _entry_message(bucket.network, bucket.epoch, bucket.salt), "sha512")
     prefix = h[:_PREFIX_SIZE]
     position = bisect_left(bucket.entries, prefix)
-    if position == len(bucket.entries) or not bucket.entries[position].startswith(prefix):
-        return None
-    pad, sealed = h[_PREFIX_SIZE:_ENTRY_SIZE], bucket.entries[position][_PREFIX_SIZE:]
-    return Counts(*(one ^ other for one, other in zip(sealed, pad, strict=True)))
+    # An entry is opened whether or not it is the one: both take as long.
+    entry = bucket.entries[position] if position < len(bucket.entries) else bytes(_ENTRY_SIZE)
+    sealed, pad = entry[_PREFIX_SIZE:], h[_PREFIX_SIZE:_ENTRY_SIZE]
+    counts = Counts(*(one ^ other for one, other in zip(sealed, pad, strict=True)))
+    return counts if entry.startswith(prefix) else None
 
 
 def _read(file: bytes, network: str) -> Bucket:
