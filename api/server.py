@@ -36,6 +36,9 @@ FILES = 8_192
 AGAIN_SECONDS = 1.0
 """How often one of several processes looks for the database that it finds not at its start."""
 
+YOUNG = 10_000
+"""Objects that are made before the collector looks for circles among them."""
+
 log = structlog.get_logger()
 
 
@@ -161,10 +164,12 @@ def _end_with_parent() -> None:
 def settle() -> None:
     """Let the collector of garbage pass over what has been loaded, which stays anyway.
 
-    Else it goes through all of it every few pages of a partner's log.
+    Else it goes through all of it every few pages of a partner's log. And through what such a
+    page is made of, of which nothing is in a circle, not every few reports.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
