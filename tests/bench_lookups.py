@@ -49,7 +49,7 @@ from tests.services import free_port, postgresql
 
 FULL = Argon2id(m_kib=65_536, t=3)
 QUOTAS = {"per_hour": 1_000_000, "per_day": 1_000_000, "collective_per_day": 1_000_000}
-OURS = "from api.server import run; from api.settings import Settings; run(Settings())"
+OURS = "from api.cli import main; main(['serve'])"
 BARE = """
 from api.server import server_of, settle
 from api.settings import Settings
