@@ -88,12 +88,13 @@ def refused(refusal: Refusal) -> JSONResponse:
     return problem(refusal.status, refusal.code, refusal.title, headers, **refusal.members)
 
 
-def _refusal(_: Request, error: Exception) -> JSONResponse:
+# In the loop: on a thread of its own a refusal would take longer than an answer.
+async def _refusal(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refusal)
     return refused(error)
 
 
-def _input(_: Request, error: Exception) -> JSONResponse:
+async def _input(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidInput)
     if error.code in INVALID:
         return refused(INVALID[error.code]())
@@ -102,13 +103,13 @@ def _input(_: Request, error: Exception) -> JSONResponse:
     raise error
 
 
-def _unroutable(_: Request, error: Exception) -> JSONResponse:
+async def _unroutable(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     return problem(status, UNROUTABLE.get(status, "invalid-request"), status.phrase, error.headers)
 
 
-def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     return refused(InvalidRequest())
 

@@ -179,14 +179,13 @@ class Callers:
             return tx.callers.digests()
 
     def _find(self, tx: Transaction, digest: bytes, bearer: str) -> Caller:
-        found = tx.callers.find(digest)
-        if found is None:
+        row = tx.callers.find(digest)
+        if row is None:
             raise Unauthenticated
-        row, sign = found
         role = Role.MEMBER
         if row.moderator is not None:
             for one in active_moderators(self._instance.refresh(tx), row.collective):
-                if (one.id, one.sign) == (row.moderator, sign):
+                if (one.id, one.sign) == (row.moderator, row.sign):
                     role = Role.MODERATOR
         return Caller(
             member=row.member,

@@ -1,10 +1,20 @@
 """Rows of bearer tokens and of the invitations that become them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlmodel import Session, col, delete, func, select
 
 from schemas.tables import BearerRow, InvitationRow, ModeratorRow
+
+
+class Bearer(NamedTuple):
+    """Whose a token is, and of a moderator her public signing key."""
+
+    member: str
+    collective: str
+    moderator: str | None
+    sign: bytes | None
 
 
 class Callers:
@@ -46,15 +56,15 @@ class Callers:
             )
         )
 
-    def find(self, digest: bytes) -> tuple[BearerRow, bytes | None] | None:
-        """Return a bearer and, of a moderator, her public signing key."""
+    def find(self, digest: bytes) -> Bearer | None:
+        """Return whose a bearer is. No row is made of it: it would show how long that takes."""
         query = (
-            select(BearerRow, ModeratorRow.sign)
+            select(BearerRow.member, BearerRow.collective, BearerRow.moderator, ModeratorRow.sign)
             .join(ModeratorRow, isouter=True)
             .where(col(BearerRow.digest) == digest)
         )
         row = self._session.exec(query).first()
-        return (row[0], row[1]) if row else None
+        return Bearer(*row) if row else None
 
     def digests(self) -> Sequence[bytes]:
         """Return the digest of every bearer."""
