@@ -1,0 +1,108 @@
+"""Killed at any moment: nothing acknowledged is lost, doubled or half-done, and nothing missed."""
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FIGURE, without
+from tests.crashing import Cluster, Command, cluster, in_database, until
+from tests.factories import Clock
+from tests.pairs import befriend, copied, listening, pair
+from tests.storm import Storm
+
+KILLS = 10
+SOONEST, LATEST = 0.2, 1.2
+"""Seconds after everything is there again until the next one dies."""
+
+
+@contextmanager
+def underway(
+    folder: Path, url: str, other_url: str, seed: int, pause: float
+) -> Iterator[tuple[Storm, Command]]:
+    """Two instances of one network that follow each other, the first by `parasol serve`."""
+    with pair(folder, url, other_url, Clock(datetime.now(UTC))) as (world, partner):
+        storm = Storm(world, partner, seed, pause)
+        with listening(world, partner):
+            befriend(world, partner)
+        for here, there in ((world, partner), (partner, world)):
+            here.parts.partners.set_quotas(there.origin, 100_000, 100_000)
+            here.parts.timekeeper.stop()
+        in_database(world, "UPDATE partner SET retry_at = 0")  # it was to be asked tomorrow
+        command = Command(world, folder / "output")
+        try:
+            command.begin()
+            until(command.is_ready, command.output)
+            with listening(partner):
+                yield storm, command
+        finally:
+            command.end()
+
+
+def killed_again_and_again(
+    storm: Storm, command: Command, place: Cluster | None, kills: int, every: int
+) -> None:
+    """Kill the server, or its PostgreSQL, so often; change the key before `every` so many."""
+    chance = random.Random(storm.seed)
+    with storm.at_work() as all_well, ThreadPoolExecutor(1) as pool:
+        for kill in range(kills):
+            change = pool.submit(storm.rotate, command, chance) if kill % every == 1 else None
+            time.sleep(chance.uniform(SOONEST, LATEST))
+            if place is not None and chance.random() < 0.6:
+                place.kill()
+                place.begin()
+            else:
+                command.kill()
+                command.begin()
+                if chance.random() < 0.2:
+                    time.sleep(chance.uniform(0, 1))
+                    command.kill()
+                    command.begin()
+            until(command.is_ready, command.output)
+            if change is not None:
+                change.result()
+                storm.pass_on()
+            all_well()
+            storm.holds()
+
+
+def came_through(
+    folder: Path, kind: str, template: Path, kills: int, every: int, pause: float
+) -> str:
+    """Kill an instance over a database of a kind so often; return what happened meanwhile."""
+    seed = secrets.randbelow(2**32)
+    print(f"seed {seed}")  # noqa: T201  (shown where a test fails)
+    with ExitStack() as stack:
+        place = None
+        if kind == "sqlite":
+            url, other = (copied(template, made(folder / name)) for name in ("one", "other"))
+        else:
+            try:
+                place = stack.enter_context(cluster())
+            except (ImportError, OSError) as missing:
+                without("PostgreSQL", missing)
+            url, other = place.url, copied(template, folder)
+        storm, command = stack.enter_context(underway(folder, url, other, seed, pause))
+        killed_again_and_again(storm, command, place, kills, every)
+        storm.came_through()
+    heard = ", ".join(f"{count} × {what}" for what, count in sorted(storm.heard.items()))
+    return f"{kind}: {kills} kills, {len(storm.filed)} reports, none lost or doubled; {heard}"
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_nothing_acknowledged_is_lost_doubled_or_half_done_when_all_is_killed_at_any_moment(
+    kind: str, tmp_path: Path, sqlite_template: Path,
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
+    record_property(FIGURE, came_through(tmp_path, kind, sqlite_template, KILLS, 5, 0.5))
