@@ -1,6 +1,5 @@
 """An instance and the plain model of it, led through the same life, step by step."""
 
-import asyncio
 import itertools
 import secrets
 import shutil
@@ -51,7 +50,7 @@ from schemas.moderation import (
 )
 from schemas.reports import Consent, Police, SealedSubmission, Status, StatusAnswer, Warn
 from tests.databases import Databases
-from tests.factories import NETWORK, Moderator, World, phone, submission
+from tests.factories import NETWORK, Moderator, World, awaited, phone, submission
 from tests.hostile import rows_of
 from tests.plain_life import LIVE, OPEN, Counts, Life, Refused, Report, Signed, last_day
 
@@ -383,7 +382,7 @@ class Lives(RuleBasedStateMachine):
     def _look_up_plainly(self) -> None:
         caller = self.world.caller(self.moderators[self._active()[0]])
         query = LookupQuery(identifiers=[phone(number) for number in NUMBERS])
-        answer = asyncio.run(self.world.parts.lookups.answer(query, caller))
+        answer = awaited(self.world.parts.lookups.answer(query, caller))
         for number, result in zip(NUMBERS, answer.results, strict=True):
             one = result.reports
             counts = one.danger, one.risk, one.nuisance, result.collectives, one.recent

@@ -10,7 +10,7 @@ import pytest
 
 from api.app import create_app
 from api.crypto.stretching import stretch
-from tests.factories import World
+from tests.factories import World, awaited
 
 MakeWorld = Callable[..., World]
 
@@ -66,4 +66,4 @@ def test_others_are_answered_while_all_places_for_argon2id_are_taken(
         return stretch(*identifier_network_cost)
 
     monkeypatch.setattr("api.services.stretching.stretch", slow)
-    asyncio.run(ask_while_all_is_taken(world, bearer, taken, go))
+    awaited(ask_while_all_is_taken(world, bearer, taken, go))

@@ -408,7 +408,7 @@ def test_whoever_dawdles_is_gone_in_fifteen_seconds_and_nobody_honest_notices(
     server.ask("GET", "/livez")
     before = files_of(server)
     with honest(server, cast.member), unread(server, cast.member):
-        found = asyncio.run(dawdlers(server, idle, slow_head, slow_body))
+        found = awaited(dawdlers(server, idle, slow_head, slow_body))
         eventually(lambda: files_of(server) < before + 20, SOON - WAITING_SECONDS)
     for sender, told in ((idle, 0), (slow_head, 408), (slow_body, 408)):
         assert max(seconds for seconds, _ in found[sender]) < SOON

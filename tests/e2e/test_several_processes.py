@@ -188,7 +188,7 @@ def test_every_process_lists_what_was_approved_seconds_ago(crowd: Crowd) -> None
     world, new = crowd.world, 321
     before = max(crowd.figures("served_generation"))
     entries = world.parts.health.overview().federation.entries
-    world.file(world.member("rose"), new, month=this_month(world))
+    world.file(world.member("rose"), new, month=this_month(world), epoch=world.identity.epoch)
     approve_last(world, crowd.cast.rose)
     crowd.all_serve("served_generation", lambda generation: generation > before)
     answers = crowd.all_ask("POST", "/v1/lookups", new_member(world), json=look_up(new))
@@ -234,7 +234,7 @@ def test_one_does_the_timed_work_and_when_it_is_killed_another(crowd: Crowd) -> 
     eventually(lambda: (lease(world) or held)[0] in crowd.workers(), 30)
     eventually(lambda: _answers(crowd), 30)  # the new one at the port of the former
     generation = max(crowd.figures("served_generation"))
-    world.file(world.member("rose"), 322, month=this_month(world))
+    world.file(world.member("rose"), 322, month=this_month(world), epoch=world.identity.epoch)
     approve_last(world, crowd.cast.rose)
     eventually(lambda: min(crowd.figures("served_generation")) > generation)
 

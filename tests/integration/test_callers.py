@@ -1,4 +1,3 @@
-import asyncio
 import json
 import secrets
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from api.settings import Settings
 from schemas.callers import Caller, JoinAnswer, JoinKeys, JoinRequest, Role
 from schemas.documents import Status as Standing
 from schemas.lookups import EvaluationRequest, LookupQuery
-from tests.factories import Moderator, World, phone, refused
+from tests.factories import Moderator, World, awaited, phone, refused
 
 MakeWorld = Callable[..., World]
 
@@ -375,7 +374,7 @@ def test_a_moderator_announced_by_one_process_is_one_in_every_process(world: Wor
 
 def look_up(world: World, caller: Caller, number: int) -> None:
     query = LookupQuery(identifiers=[phone(one) for one in range(number)])
-    asyncio.run(world.parts.lookups.answer(query, caller))
+    awaited(world.parts.lookups.answer(query, caller))
 
 
 def evaluate(world: World, caller: Caller, number: int) -> None:

@@ -16,6 +16,7 @@ from api.crypto.envelopes import public_key
 from api.crypto.words import fingerprint_words
 from api.keyring import read_key
 from api.store.engine import open_engine
+from api.store.schema import HEAD
 from api.trust import root_fingerprint
 from tests.factories import Clock, Moderator, World
 from tests.operators import Operator, clock_of_commands
@@ -283,7 +284,7 @@ def test_status_is_quiet_when_all_is_well(operator: Operator, world: World) -> N
     moderators = world.collective("rose")
     world.publish(world.member("rose"), moderators, 113)
     told = operator.does("status")
-    assert "network test-network, epoch 1, schema 0003" in told
+    assert f"network test-network, epoch 1, schema {HEAD}" in told
     assert "identity version 2, 397 days left" in told
     assert "reports published, danger: 1" in told
     assert "tokens of members: 1" in told
@@ -496,7 +497,7 @@ def test_restore_says_what_is_missing_or_damaged(operator: Operator, tmp_path: P
     assert "incomplete" in other.fails(restore)
     rows.write_bytes(b"noise")
     assert "not a backup" in other.fails(restore)
-    rows.write_bytes(whole.replace(b"0003", b"0000", 1))
+    rows.write_bytes(whole.replace(HEAD.encode(), b"0000", 1))
     assert "another version" in other.fails(restore)
     rows.unlink()
     assert "must both be in" in other.fails(restore)

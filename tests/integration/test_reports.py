@@ -1,4 +1,3 @@
-import asyncio
 import hashlib
 import json
 import secrets
@@ -30,7 +29,7 @@ from schemas.reports import (
     TokenIdentifier,
     Warn,
 )
-from tests.factories import Moderator, World, phone, refused, submission
+from tests.factories import Moderator, World, awaited, phone, refused, submission
 
 MakeWorld = Callable[..., World]
 
@@ -469,7 +468,7 @@ def test_identifiers_of_a_plain_report_count_as_look_ups(make_world: MakeWorld) 
     world.file(member, 113, 114, 115)
     query = LookupQuery(identifiers=[phone(113), phone(114)])
     with refused("rate-limited"):
-        asyncio.run(world.parts.lookups.answer(query, member))
+        awaited(world.parts.lookups.answer(query, member))
     world.look_up(113, member)
 
 

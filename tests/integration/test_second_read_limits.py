@@ -27,7 +27,18 @@ from schemas.callers import Caller, JoinRequest, Role
 from schemas.documents import Argon2id
 from schemas.lookups import LookupQuery
 from schemas.reports import Status
-from tests.factories import CHEAP, NETWORK, ORIGIN, START, Clock, Moderator, World, phone, refused
+from tests.factories import (
+    CHEAP,
+    NETWORK,
+    ORIGIN,
+    START,
+    Clock,
+    Moderator,
+    World,
+    awaited,
+    phone,
+    refused,
+)
 
 MakeWorld = Callable[..., World]
 # Where the database has no part in it, one is enough.
@@ -152,7 +163,7 @@ def busy(world: World, places: int, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def look_up(world: World, caller: Caller, identifiers: int) -> None:
     query = LookupQuery(identifiers=[phone(number) for number in range(identifiers)])
-    asyncio.run(world.parts.lookups.answer(query, caller))
+    awaited(world.parts.lookups.answer(query, caller))
 
 
 SMALL: dict[str, Any] = {
@@ -232,7 +243,7 @@ def test_ten_places_are_enough_for_ten_identifiers(
     world.round()
     query = LookupQuery(identifiers=[phone(number) for number in range(10)])
     for _ in range(3):
-        results = asyncio.run(world.parts.lookups.answer(query, member)).results
+        results = awaited(world.parts.lookups.answer(query, member)).results
         assert [one.match for one in results] == [number == 3 for number in range(10)]
 
 
