@@ -52,7 +52,7 @@ class Buckets:
         """
         # Written out: PostgreSQL would soon plan for no places in particular, which is 20 times
         # slower.
-        places = [literal(word, literal_execute=True) for word in (first, last)]
+        lowest, highest = (literal(word, literal_execute=True) for word in (first, last))
         ours = (
             columns(
                 col(IdentifierRow.token),
@@ -62,7 +62,7 @@ class Buckets:
             )
             .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
             .where(
-                col(IdentifierRow.word).between(*places),
+                col(IdentifierRow.word).between(lowest, highest),
                 published(),
                 col(ReportRow.expires) >= today,
             )
@@ -78,7 +78,7 @@ class Buckets:
             .join(ForeignReportRow, its_report())
             .join(PartnerRow, its_partner())
             .join(PolicyRow, its_policy(), isouter=True)
-            .where(col(ForeignIdentifierRow.word).between(*places), counts(today))
+            .where(col(ForeignIdentifierRow.word).between(lowest, highest), counts(today))
         )
         # Grouped by who asks: the database would sort them twice.
         rows: Sequence[Any] = self._session.connection().execute(union_all(ours, theirs)).all()

@@ -33,6 +33,7 @@ from tests.e2e.conftest import (
     problem_of,
     serving,
 )
+from tests.factories import awaited
 
 TOGETHER = 500
 """Of each kind of dawdler."""
