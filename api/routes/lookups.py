@@ -57,7 +57,13 @@ async def network(lookups: TheLookups) -> NetworkInfo:
     return lookups.network()
 
 
-@router.get("/identity", response_model_exclude_none=True, dependencies=[Security(reader)])
+# Described as open, too: a partner shows no token, but signs its request (PROTOCOL.md §8).
+@router.get(
+    "/identity",
+    response_model_exclude_none=True,
+    dependencies=[Security(reader)],
+    openapi_extra={"security": [{}]},
+)
 def identity(
     instance: TheInstance,
     version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,

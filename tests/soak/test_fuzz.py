@@ -156,5 +156,6 @@ def test_every_answer_is_one_that_is_described(
     }
     assert not few
     assert b"fault" not in server.log()
-    record_property("figure", f"fuzzed: {sent:,} cases of {len(operations)} operations")
+    kind = "SQLite" if "sqlite" in supplies.world.url else "PostgreSQL"
+    record_property("figure", f"fuzzed, {kind}: {sent:,} cases of {len(operations)} operations")
     assert sent >= CASES
