@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from api.store.schema import migrate
 from tests.e2e.conftest import GENEROUS, HERE
@@ -22,6 +22,24 @@ PARASOL = Path(sys.executable).with_name("parasol")
 DEADLINE = 60
 SURVIVES = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
 """PostgreSQL as it comes: what is committed outlasts a crash."""
+
+
+HALF_DONE = {
+    "published, not once in the log": """
+        SELECT count(*) FROM report WHERE status = 'published'
+        AND (SELECT count(*) FROM entry WHERE entry.report = report.id) <> 1""",
+    "in the log, not published": """
+        SELECT count(*) FROM entry WHERE report IS NOT NULL AND envelope IS NOT NULL
+        AND report NOT IN (SELECT id FROM report WHERE status = 'published')""",
+    "without what it is about": """
+        SELECT count(*) FROM report WHERE seq NOT IN (SELECT report FROM identifier)""",
+    "without its receipt": """
+        SELECT count(*) FROM report WHERE (SELECT count(*) FROM receipt
+        WHERE receipt.report = report.id) <> 1""",
+    "of a partner, not once": """
+        SELECT count(*) FROM partner WHERE size <> (SELECT count(*) FROM foreign_entry
+        WHERE foreign_entry.partner = partner.id AND foreign_entry.log = partner.log)""",
+}
 
 
 class Cluster:
@@ -58,6 +76,10 @@ class Cluster:
 
     def end(self) -> None:
         self._running.close()
+
+    @property
+    def write_ahead(self) -> Path:
+        return self._place.data / "cluster/pg_wal"
 
     def log(self) -> str:
         return (self._place.root / "cluster.log").read_text()
@@ -142,6 +164,35 @@ def in_database(world: World, statement: str) -> None:
     engine = create_engine(world.settings.url)
     with engine.begin() as connection:
         connection.execute(text(statement))
+    engine.dispose()
+
+
+def await_writing(world: World, place: Cluster | None, seconds: float = 2) -> None:
+    """Wait until the database of a world writes something, but not for ever."""
+    if place is None:
+        database = Path(make_url(world.settings.url).database or "")
+        folder, pattern = database.parent, f"{database.name}-wal"
+    else:
+        folder, pattern = place.write_ahead, "[0-9A-F]*"
+
+    def written() -> int:
+        return max((one.stat().st_mtime_ns for one in folder.glob(pattern)), default=0)
+
+    before, end = written(), time.monotonic() + seconds
+    while written() == before and time.monotonic() < end:
+        time.sleep(0.0005)
+
+
+def is_whole(world: World) -> None:
+    """Hold what a world has stored against itself: its log, its rows, and its file."""
+    world.parts.inspection.verify()
+    engine = create_engine(world.settings.url)
+    with engine.connect() as connection:
+        for what, question in HALF_DONE.items():
+            assert connection.execute(text(question)).scalar_one() == 0, what
+        if engine.dialect.name == "sqlite":
+            check = connection.execute(text("PRAGMA integrity_check"))
+            assert check.scalars().all() == ["ok"]
     engine.dispose()
 
 

@@ -3,20 +3,18 @@
 import itertools
 import random
 import secrets
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import httpx2
-from sqlalchemy import create_engine, text
 
 from api.errors import Unavailable
 from api.keyring import read_key
@@ -24,7 +22,7 @@ from api.services.drafts import signed
 from schemas.documents import Envelope, ReportDocument
 from schemas.lookups import PlainIdentifier
 from schemas.moderation import Approval, QueueItem, QueuePage
-from tests.crashing import DEADLINE, Command, until
+from tests.crashing import DEADLINE, Command, is_whole, until
 from tests.e2e.conftest import bearer_of, this_month
 from tests.factories import Moderator, World, submission
 
@@ -33,22 +31,6 @@ FOR_NOW = {None, "unreachable", "unavailable", "wrong-epoch", "identity-refresh"
 """Why a partner may get nothing while we, or our database, are away, or in another epoch."""
 REPORTERS = 3
 AT_ONCE = 10
-HALF_DONE = {
-    "published, not once in the log": """
-        SELECT count(*) FROM report WHERE status = 'published'
-        AND (SELECT count(*) FROM entry WHERE entry.report = report.id) <> 1""",
-    "in the log, not published": """
-        SELECT count(*) FROM entry WHERE report IS NOT NULL AND envelope IS NOT NULL
-        AND report NOT IN (SELECT id FROM report WHERE status = 'published')""",
-    "without what it is about": """
-        SELECT count(*) FROM report WHERE seq NOT IN (SELECT report FROM identifier)""",
-    "without its receipt": """
-        SELECT count(*) FROM report WHERE (SELECT count(*) FROM receipt
-        WHERE receipt.report = report.id) <> 1""",
-    "of a partner, not once": """
-        SELECT count(*) FROM partner WHERE size <> (SELECT count(*) FROM foreign_entry
-        WHERE foreign_entry.partner = partner.id AND foreign_entry.log = partner.log)""",
-}
 
 
 @dataclass
@@ -282,16 +264,7 @@ class Storm:
 
     def holds(self) -> None:
         """Hold what is stored against itself, in the middle of everything."""
-        self.world.parts.inspection.verify()
-        engine = create_engine(self.world.settings.url)
-        with engine.connect() as connection:
-            for what, question in HALF_DONE.items():
-                assert connection.execute(text(question)).scalar_one() == 0, what
-        database = engine.url.database or ""
-        engine.dispose()
-        if engine.dialect.name == "sqlite":
-            with closing(sqlite3.connect(database)) as copy:
-                assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        is_whole(self.world)
 
     def came_through(self) -> None:
         """Hold all that is there in the end against what was acknowledged, one by one."""

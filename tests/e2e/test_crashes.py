@@ -1,5 +1,6 @@
 """Killed at any moment: nothing acknowledged is lost, doubled or half-done, and nothing missed."""
 
+import itertools
 import random
 import secrets
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FIGURE, without
-from tests.crashing import Cluster, Command, cluster, in_database, until
+from tests.crashing import Cluster, Command, await_writing, cluster, in_database, until
 from tests.factories import Clock
 from tests.pairs import befriend, copied, listening, pair
 from tests.storm import Storm
@@ -20,6 +21,8 @@ from tests.storm import Storm
 KILLS = 10
 SOONEST, LATEST = 0.2, 1.2
 """Seconds after everything is there again until the next one dies."""
+JUST_AFTER = 0.005
+"""Seconds after something was written within which the next step may be half done."""
 
 
 @contextmanager
@@ -48,28 +51,35 @@ def underway(
 def killed_again_and_again(
     storm: Storm, command: Command, place: Cluster | None, kills: int, every: int
 ) -> None:
-    """Kill the server, or its PostgreSQL, so often; change the key before `every` so many."""
-    chance = random.Random(storm.seed)
+    """Kill the server, or its PostgreSQL, so often; change the key once in `every` rounds."""
+    chance, left = random.Random(storm.seed), kills
     with storm.at_work() as all_well, ThreadPoolExecutor(1) as pool:
-        for kill in range(kills):
-            change = pool.submit(storm.rotate, command, chance) if kill % every == 1 else None
+        for number in itertools.count():
+            change = pool.submit(storm.rotate, command, chance) if number % every == 1 else None
             time.sleep(chance.uniform(SOONEST, LATEST))
+            if chance.random() < 0.7:  # in the middle of something, and not between
+                await_writing(storm.world, place)
+                time.sleep(chance.uniform(0, JUST_AFTER))
             if place is not None and chance.random() < 0.6:
                 place.kill()
                 place.begin()
             else:
                 command.kill()
                 command.begin()
-                if chance.random() < 0.2:
+                if left > 1 and chance.random() < 0.2:  # while it starts, too
                     time.sleep(chance.uniform(0, 1))
                     command.kill()
                     command.begin()
+                    left -= 1
             until(command.is_ready, command.output)
             if change is not None:
                 change.result()
                 storm.pass_on()
             all_well()
             storm.holds()
+            left -= 1
+            if left == 0:
+                return
 
 
 def came_through(
@@ -105,4 +115,4 @@ def test_nothing_acknowledged_is_lost_doubled_or_half_done_when_all_is_killed_at
     kind: str, tmp_path: Path, sqlite_template: Path,
     record_property: Callable[[str, object], None],
 ) -> None:  # fmt: skip
-    record_property(FIGURE, came_through(tmp_path, kind, sqlite_template, KILLS, 5, 0.5))
+    record_property(FIGURE, came_through(tmp_path, kind, sqlite_template, KILLS, 8, 0.5))
