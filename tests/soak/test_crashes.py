@@ -1,4 +1,4 @@
-"""Killed as in the suite, ten times as often."""
+"""Killed as in `test_few_crashes.py`, ten times as often."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FIGURE
-from tests.e2e.test_crashes import came_through
+from tests.soak.test_few_crashes import came_through
 
 
 @pytest.mark.timeout(3600)
