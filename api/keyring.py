@@ -239,10 +239,30 @@ def sync_folder(folder: Path) -> None:
 
 def rewrite_secret(path: Path, text: str) -> None:
     """Put `text` in the place of the file `path` at once: the old or the new, never a half."""
+    with _beside(path, text) as whole:
+        whole.replace(path)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Do what `write_secret` does, at once: whenever the machine dies, all of it is there, or none.
+
+    The file system must know links.
+    """
+    with _beside(path, text) as whole:
+        path.hardlink_to(whole)  # unlike a new name, it never takes another file's place
+
+
+@contextmanager
+def _beside(path: Path, text: str) -> Iterator[Path]:
+    """Write a file for the block to put in the place `path`."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.unlink(missing_ok=True)
     write_secret(beside, text)
-    beside.replace(path)
+    try:
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def keys_of(ring: Keyring) -> Mapping[str, str]:
@@ -256,7 +276,7 @@ def add_key(folder: Path, name: str, key: bytes) -> None:
     """Add a later key to those in `folder`; raise KeyFileError where there is one of that name."""
     assert LATER.fullmatch(name)
     try:
-        write_secret(folder / f"{name}.key", key.hex() + "\n")
+        write_whole(folder / f"{name}.key", key.hex() + "\n")
     except OSError:
         raise KeyFileError(f"{folder / name}.key cannot be written, or is there already") from None
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 import uvicorn
@@ -196,8 +196,21 @@ def config_of(app: FastAPI | Callable[[], FastAPI], settings: Settings) -> uvico
     )
 
 
+class _Output:
+    """Standard error. What cannot be written there is lost: a full disk must end nothing."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logs() -> None:
     """Write our own events, and the libraries' warnings, as lines of JSON on standard error."""
+    output = cast(TextIO, _Output())
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -206,9 +219,9 @@ def configure_logs() -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(output),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

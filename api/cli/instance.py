@@ -32,7 +32,7 @@ from api.crypto.words import fingerprint_words
 from api.errors import Conflict, Unavailable
 from api.founding import found
 from api.founding import restore as restore_instance
-from api.keyring import KeyFileError, Keyring, private_file
+from api.keyring import KeyFileError, Keyring, private_file, sync_folder
 from api.server import run
 from api.services.backups import BackupError, lock_keys, unlock_keys, write_rows
 from api.services.drafts import Founding
@@ -274,6 +274,7 @@ def _whole_or_not_at_all(folder: Path) -> Iterator[Path]:
     try:
         yield beside
         beside.rename(folder)
+        sync_folder(folder.parent)
     except OSError:
         raise KeyFileError(f"{folder} cannot be written") from None
     finally:

@@ -76,7 +76,8 @@ class Queue:
                 caller.collective, question.statuses, question.token, after, question.limit + 1
             )
             shown = rows[: question.limit]
-            items = [self._item(tx, identity, row, moderator, now) for row in shown]
+            asked = (self._item(tx, identity, row, moderator, now) for row in shown)
+            items = [item for item in asked if item is not None]
             following = None
             if len(rows) > len(shown):
                 following = f"{shown[-1].rank}.{shown[-1].seq}"
@@ -84,7 +85,11 @@ class Queue:
 
     def _item(
         self, tx: Transaction, identity: Identity, report: ReportRow, moderator: str, now: datetime
-    ) -> QueueItem:
+    ) -> QueueItem | None:
+        """Return what a moderator is shown of `report`; None where it has just ended."""
+        identifiers = tx.reports.identifiers(report)
+        if not identifiers:
+            return None
         status = Status(report.status)
         if status is Status.SUBMITTED:
             take_up(tx, now, report, moderator)
@@ -108,8 +113,7 @@ class Queue:
             wait_days=report.wait_days,
             request_id=report.request_id,
             identifiers=[
-                TokenIdentifier(kind=Kind(one.kind), token=one.token)
-                for one in tx.reports.identifiers(report)
+                TokenIdentifier(kind=Kind(one.kind), token=one.token) for one in identifiers
             ],
             sealed=SealedAccount.model_validate_json(report.sealed),
             same_reporter=[one.id for one in tx.reports.same_reporter(report)],

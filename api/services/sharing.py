@@ -13,7 +13,7 @@ from api.crypto.failures import InvalidInput
 from api.crypto.ristretto import Scalar, element, multiply, scalar
 from api.crypto.sealing import seal, unseal
 from api.crypto.words import fingerprint_words
-from api.keyring import KeyFileError, Keyring, read_key, write_secret
+from api.keyring import KeyFileError, Keyring, read_key, write_whole
 from api.services.identities import began_in, current_identity
 from api.services.instance import Chance
 from api.store.engine import Store
@@ -93,7 +93,7 @@ def request_key(data: Path, chance: Chance) -> KeyRequest:
     if not file.exists():
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_secret(file, chance(KEY_BYTES).hex() + "\n")
+            write_whole(file, chance(KEY_BYTES).hex() + "\n")
         except OSError:
             raise KeyFileError(f"{file} cannot be written") from None
     return KeyRequest(key=crypto_scalarmult_base(read_key(file)))

@@ -1,6 +1,7 @@
 """The pool of database connections, and transactions over it."""
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -152,5 +153,5 @@ def faults_named() -> Iterator[None]:
     except IntegrityError as race:
         # Whoever came first did the same thing; what it was about is in no message.
         raise Conflict from race
-    except (DBAPIError, PoolTimeoutError) as fault:
+    except (DBAPIError, PoolTimeoutError, sqlite3.Error) as fault:
         raise Unavailable from fault

@@ -7,12 +7,14 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
 from api.errors import Refusal
+from api.store.reports import Reports
 from schemas.base import Severity
 from schemas.callers import JoinAnswer, JoinKeys, JoinRequest, Role
 from schemas.moderation import Approval, Merge, Rejection, RejectReason
@@ -361,3 +363,23 @@ def test_an_approval_and_a_rejection_at_once_end_in_one_of_them(world: World) ->
         assert codes(outcomes) == ["conflict", "done"]
         won = next(one.status for one in outcomes if not isinstance(one, str))
         assert world.status(receipt) is won
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_report_that_ends_while_the_queue_is_read_is_shown_whole_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite lets nobody write meanwhile."""
+    (moderator, _), member = world.collective("rose"), world.member("rose")
+    receipts = [world.file(member, number) for number in (1, 2, 3)]
+    assert len(world.queue(moderator)) == 3
+    true, left = Reports.identifiers, [receipts[1]]
+
+    def identifiers(*given: Any) -> Any:
+        if left:
+            world.withdraw(left.pop())
+        return true(*given)
+
+    monkeypatch.setattr(Reports, "identifiers", identifiers)
+    shown = [item.identifiers[0].token for item in world.queue(moderator)]
+    assert shown == [world.token(1), world.token(3)]

@@ -1,6 +1,8 @@
 """Promises about key files: whole, private from the first byte, and never over others."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from api.keyring import (
     KeyFileError,
     Keyring,
+    add_key,
     keys_of,
     read_key,
     refuse_if_open,
@@ -128,6 +131,32 @@ def test_rewriting_keeps_a_secret_private(tmp_path: Path) -> None:
     assert (tmp_path / "secret").read_text() == "after"
     assert mode(tmp_path / "secret") == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "link", "linked"])
+def test_a_key_that_comes_later_is_whole_or_not_there(tmp_path: Path, moment: str) -> None:
+    """The machine dies while it is written: the server must start with what is there."""
+    folder = tmp_path / "keys"
+    RING.save(folder)
+    script = f"""
+import os, pathlib, api.keyring
+true = os.link
+def die(*given):
+    if {moment == "linked"}:
+        true(*given)
+    os._exit(9)
+os.{moment.removesuffix("ed")} = die
+api.keyring.add_key(pathlib.Path({str(folder)!r}), "delta-1", b"1" * 32)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    there = {"delta-1": b"1" * 32} if moment == "linked" else {}
+    assert Keyring.load(folder).later == there
+    if not there:
+        add_key(folder, "delta-1", b"2" * 32)
+    with pytest.raises(KeyFileError, match="is there already"):
+        add_key(folder, "delta-1", b"3" * 32)
+    assert Keyring.load(folder).later == (there or {"delta-1": b"2" * 32})
+    assert mode(folder / "delta-1.key") == 0o600
 
 
 @pytest.mark.parametrize("name", ["epoch.key", "log.key", "http.key", "receipt.key", ""])
