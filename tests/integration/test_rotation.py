@@ -1,6 +1,7 @@
 """Promises about a change of the network key: nothing is lost, and nothing mixed."""
 
 import secrets
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +15,7 @@ from api.errors import Conflict, Refusal, StaleEpoch, Unavailable
 from api.keyring import KeyFileError, Keyring, read_key
 from api.services import rotation as work
 from api.services.drafts import signed
+from api.store.engine import Store
 from api.trust import follow_chain, root_fingerprint
 from schemas.base import Severity
 from schemas.documents import Identity, ReportDocument, RetractReason
@@ -24,6 +26,7 @@ from schemas.moderation import Dispute, Retraction
 from schemas.reports import Status, Warn
 from tests.factories import NETWORK, World, refused, submission
 from tests.foreign import Partner
+from tests.hostile import Sent, as_json, followed
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -370,6 +373,51 @@ def test_several_epochs_can_be_passed_at_once(world: World) -> None:
     with pytest.raises(StoppedError):
         pass_and_stop()
     assert tokens(world) == {before}
+
+
+def test_a_change_that_is_done_is_not_called_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the operator would do it again, and change the key twice."""
+    world.collective("rose")
+
+    def full(_: Store) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(Store, "tidy", full)
+    assert rotate(world).epoch == 2
+
+
+# ---- In the middle of a sync ----
+
+
+def test_a_partners_log_is_read_to_its_end_though_our_key_changes_meanwhile(world: World) -> None:
+    """Some pages are of before the change, some of after: none is lost, or in the former key."""
+    world.collective("rose")
+    member = world.member("rose")
+    with followed(world) as peer:
+        last, asked = peer.report(41), list[str]()
+        peer.append(*[peer.report(number) for number in range(1, 41)])
+
+        def page(query: dict[str, str]) -> Sent:
+            asked.append(query["from"])
+            if len(asked) == 3:
+                rotate(world)
+            return Sent(as_json(peer.page(int(query["from"]), 8)))
+
+        peer.answers["/entries"] = page
+        assert peer.sync().code is None
+        assert len(asked) > 5
+        assert (world.identity.epoch, peer.counted) == (2, 40)
+        world.round()
+        assert {b64decode(one["token"]) for one in world.rows("foreign_identifier")} == {
+            world.token(n) for n in range(1, 41)
+        }
+        assert all(world.look_up(number, member).match for number in (1, 20, 40))
+        peer.answers.clear()
+        peer.taken(last)
+        world.round()
+        assert world.look_up(41, member).match
 
 
 # ---- What is served meanwhile ----
