@@ -3,6 +3,7 @@
 import secrets
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +25,11 @@ from schemas.feed import Policy
 from schemas.lookups import EvaluationRequest
 from schemas.moderation import Dispute, Retraction
 from schemas.reports import Status, Warn
-from tests.factories import NETWORK, World, refused, submission
+from tests.e2e.conftest import eventually
+from tests.factories import NETWORK, Clock, World, refused, submission
 from tests.foreign import Partner
 from tests.hostile import Sent, as_json, followed
+from tests.pairs import befriend, copied, listening, pair
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -418,6 +421,52 @@ def test_a_partners_log_is_read_to_its_end_though_our_key_changes_meanwhile(worl
         peer.taken(last)
         world.round()
         assert world.look_up(41, member).match
+
+
+def test_a_partner_that_changes_its_key_meanwhile_is_waited_for_and_nothing_is_lost(
+    database_url: str, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says in the next epoch is read when we were given what leads there."""
+    other_url, clock = copied(sqlite_template, tmp_path), Clock()
+    with pair(tmp_path, other_url, database_url, clock) as (alpha, beta), listening(alpha, beta):
+        moderators, member = alpha.collective("rose"), alpha.member("rose")
+        beta.collective("lily")
+        reader, true, asked = beta.member("lily"), beta.parts.remote.get, list[str]()
+        befriend(alpha, beta)
+
+        def publish(number: int, epoch: int) -> None:
+            receipt = alpha.file(member, number, epoch=epoch)
+            alpha.approve(alpha.item(moderators[0]), *moderators)
+            eventually(lambda: alpha.status(receipt) is Status.PUBLISHED)  # by its server
+
+        publish(1, 1)
+
+        def get(url: str, **rest: Any) -> bytes:
+            if "/entries" in url and not asked:
+                asked.append(url)
+                rotate(alpha)
+                publish(2, 2)
+            return true(url, **rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(beta.parts.remote, "get", get)
+            assert beta.parts.following.sync(alpha.origin).code == "wrong-epoch"
+        (before,) = beta.parts.partners.all()
+        assert (before.state, before.refused) == ("following", {})
+        delta = beta.parts.rotation.take(alpha.shared())
+        beta.parts.rotation.switch(
+            signed(beta.parts.rotation.draft(delta), [read_key(beta.root)]), delta
+        )
+        beta.round()  # which serves the next epoch
+        assert beta.parts.following.sync(alpha.origin).code is None
+        (after,) = beta.parts.partners.all()
+        assert (after.counted, after.refused) == (2, {})
+
+        def found() -> list[bool]:
+            beta.round()  # what its server has sealed is read
+            return [beta.look_up(number, reader).match for number in (1, 2, 3)]
+
+        eventually(lambda: found() == [True, True, False])
 
 
 # ---- What is served meanwhile ----
