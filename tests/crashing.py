@@ -68,10 +68,11 @@ class Cluster:
     def kill(self) -> None:
         """Let the machine die: nothing of it does anything more."""
         file = self._place.data / "cluster/postmaster.pid"
-        postmaster = int(file.read_text().split()[0])
-        for process in (postmaster, *descendants(postmaster)):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        if file.exists():  # else it has ended by itself
+            postmaster = int(file.read_text().split()[0])
+            for process in (postmaster, *descendants(postmaster)):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         self.end()
 
     def end(self) -> None:
@@ -141,7 +142,7 @@ class Command:
     def kill(self) -> None:
         """Let it die, and let the minute pass in which its leases still hold."""
         assert self.process is not None
-        assert self.process.poll() is None, self.output.read_text()
+        assert self.process.poll() is None, self.said()
         self.process.kill()
         self.process.wait(DEADLINE)
         in_database(self.world, "DELETE FROM lease")
@@ -150,7 +151,11 @@ class Command:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
-        assert self.process.wait(DEADLINE) in (0, -signal.SIGTERM), self.output.read_text()
+        assert self.process.wait(DEADLINE) in (0, -signal.SIGTERM), self.said()
+
+    def said(self) -> str:
+        """What it has written, unless that went nowhere."""
+        return self.output.read_text() if self.output.is_file() else ""
 
     def is_ready(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as http:

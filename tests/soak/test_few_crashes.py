@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,12 @@ JUST_AFTER = 0.005
 
 @contextmanager
 def underway(
-    folder: Path, url: str, other_url: str, seed: int, pause: float
+    folder: Path, url: str, other_url: str, seed: int, pause: float, **beside: Any
 ) -> Iterator[tuple[Storm, Command]]:
-    """Two instances of one network that follow each other, the first by `parasol serve`."""
+    """Two instances of one network that follow each other, the first by `parasol serve`.
+
+    What is `beside` goes to the command.
+    """
     with pair(folder, url, other_url, Clock(datetime.now(UTC))) as (world, partner):
         storm = Storm(world, partner, seed, pause)
         with listening(world, partner):
@@ -38,7 +42,7 @@ def underway(
             here.parts.partners.set_quotas(there.origin, 100_000, 100_000)
             here.parts.timekeeper.stop()
         in_database(world, "UPDATE partner SET retry_at = 0")  # it was to be asked tomorrow
-        command = Command(world, folder / "output")
+        command = Command(world, **{"output": folder / "output"} | beside)
         try:
             command.begin()
             until(command.is_ready, command.output)
