@@ -8,6 +8,7 @@ import click
 
 from api.cli import Plain
 from api.cli.host import data_option, or_say, parts_of, settings_for
+from api.cli.reasons import why
 from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
 from api.errors import Conflict, NotFound, PartnerFailure, Unavailable
@@ -28,6 +29,11 @@ UNHEALABLE = {
 }
 CHANGED = "Moderators came or went in the meantime: nothing was signed. Run it again."
 NOT_SIGNED = "These root keys are not those of this instance, or too few: nothing was signed."
+NOT_SAID = "did not say which identities it has seen."
+WITHOUT = (
+    "Nothing was signed: who has seen a newer identity would refuse this one for ever. Run it "
+    "again when they answer, and do not block this instance; if they never will, with --without."
+)
 EMPTY = "Nothing is in the log yet."
 STATES = {
     "open": "open",
@@ -102,9 +108,10 @@ def heal(data: Path) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A root key file; repeat it until the threshold is met.",
 )
+@click.option("--without", is_flag=True, help="Though partners did not say what they have seen.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_option
-def succeed(roots: tuple[Path, ...], data: Path, *, yes: bool) -> None:
+def succeed(roots: tuple[Path, ...], data: Path, *, without: bool, yes: bool) -> None:
     """Begin another log, with another key, where this one cannot go on.
 
     For a log that partners have seen otherwise, or whose key was seized. What is published goes
@@ -112,9 +119,13 @@ def succeed(roots: tuple[Path, ...], data: Path, *, yes: bool) -> None:
     """
     seeds = [read_key(path) for path in dict.fromkeys(roots)]
     with parts_of(data) as parts:
-        lost = parts.healing.identities()
+        lost, silent = parts.healing.identities()
         if lost:
             click.echo(f"{lost} versions of the identity came back from partners.")
+        for origin, code in silent.items():
+            click.echo(f"! {origin} {NOT_SAID} {why(code)}")
+        if silent and not without:
+            raise Plain(WITHOUT)
         number = number_of(parts.identities.current().log) + 1
         if not yes:
             click.confirm(f"End this log for good, and begin log {number}?", abort=True)

@@ -5,7 +5,6 @@ would part with it for ever. So a restored log says nothing until they have been
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -104,21 +103,27 @@ class Healing:
         with self._store.begin() as tx:
             self._log.close(tx, self._instance.refresh(tx), None)
 
-    def identities(self) -> int:
-        """Take back the versions of our identity that partners have and we lost; return how many.
+    def identities(self) -> tuple[int, dict[str, str]]:
+        """Take back the versions of our identity that partners have and we lost.
 
-        Root keys have signed them, so whatever became of the log, they hold; and one that was
+        Returns how many, and the partners who did not say what they have, each with the code of
+        why. Root keys have signed them, so whatever became of the log, they hold; and one that was
         signed anew in their place would be refused everywhere.
         """
         with self._store.read() as tx:
             origins = [one.origin for one in tx.partners.all() if one.version]
-        taken = 0
+        taken, silent = 0, dict[str, str]()
         for origin in origins:
-            with suppress(PartnerFailure, InvalidInput, ValidationError):
+            try:
                 while True:
                     self._take_next(self._positions.read(origin).feed)
                     taken += 1
-        return taken
+            except (PartnerFailure, InvalidInput) as failed:
+                if failed.code != "unknown-log":  # it has none that follows
+                    silent[origin] = failed.code
+            except ValidationError:
+                silent[origin] = "bad-answer"
+        return taken, silent
 
     def _take_next(self, feed: str) -> None:
         pinned = self._instance.identity
