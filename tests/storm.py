@@ -65,6 +65,8 @@ class Storm:
         self.heard = Counter[str]()
         self.ending = threading.Event()
         self.lock = threading.Lock()
+        self.partners_turn = threading.Lock()
+        """Nobody of the partner reports while it changes its key: she would have to begin anew."""
 
     # Asking.
 
@@ -231,7 +233,8 @@ class Storm:
     def _partner_at_work(self) -> None:
         while not self.ending.wait(self.pause):
             self.watch()
-            self.warn_elsewhere()
+            with self.partners_turn:
+                self.warn_elsewhere()
 
     # The next key.
 
@@ -249,9 +252,10 @@ class Storm:
     def pass_on(self) -> None:
         """Give the partner what leads to the next key."""
         rotation = self.partner.parts.rotation
-        delta = rotation.take(self.world.shared())
-        rotation.convert(delta, lambda _done, _total: None)
-        rotation.switch(signed(rotation.draft(delta), [read_key(self.partner.root)]), delta)
+        with self.partners_turn:
+            delta = rotation.take(self.world.shared())
+            rotation.convert(delta, lambda _done, _total: None)
+            rotation.switch(signed(rotation.draft(delta), [read_key(self.partner.root)]), delta)
 
     def _epoch(self) -> int:
         while True:
