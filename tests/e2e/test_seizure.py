@@ -110,7 +110,7 @@ def brought_back(seized: Seized) -> None:
     here, there = seized.operator(), seized.colleague()
     world, partner = seized.world, seized.partner
     root, theirs = f"--root {world.root} --yes", f"--root {partner.root} --yes"
-    there.does(f"partner policy {world.origin} block")
+    there.does(f"partner policy {world.origin} block --erasures 0")
     here.does(f"restore {seized.backup} --passphrase-file {seized.passphrase}")
     # Whoever blocks us says nothing either, and a version signed twice would end the instance.
     assert here.fails(f"feed succeed {root}").startswith("Nothing was signed")
@@ -155,7 +155,7 @@ def goes_on(seized: Seized, here: Operator, there: Operator) -> None:
     world, partner = seized.world, seized.partner
     assert "new entries" in there.does(f"sync {world.origin}")
     assert seized.found_by_partner() == {BEFORE: 0, AFTER: 0}  # it waits for a decision
-    there.does(f"partner policy {world.origin} auto")
+    there.does(f"partner policy {world.origin} auto --erasures 20")
     # What came after the backup is not here any more; at the partner it stays.
     until(lambda: seized.found_by_partner() == {BEFORE: 1, AFTER: 1}, "at the partner")
     with Client(profile(world, bearer_of(world.member("rose")))) as client:
