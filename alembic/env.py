@@ -7,6 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import AutoString
 
+import schemas.partner_tables  # noqa: F401  (its tables are meant, too)
 from api.settings import Settings
 from api.store.engine import open_engine
 from schemas.tables import Table

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.errors import HeaderTooLarge, Refusal, TooLarge, TooSlow, Unavailable, Unreadable
-from api.routes.edge import BODY_LIMIT, HEADERS
+from api.routes.edge import BODY_LIMIT, RAW_HEADERS
 from api.routes.problems import refused
 
 MOST_CONNECTIONS = 1_000
@@ -237,9 +237,8 @@ class Connection(H11Protocol):
             return
         answer = refused(refusal)
         status = HTTPStatus(answer.status_code)
-        ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         dated = self.server_state.default_headers
-        fields = [*dated, *answer.raw_headers, *ours, CLOSE_HEADER]
+        fields = [*dated, *answer.raw_headers, *RAW_HEADERS, CLOSE_HEADER]
         head = b"".join(b"%b: %b\r\n" % field for field in fields)
         first = f"HTTP/1.1 {status} {status.phrase}\r\n".encode()
         self.transport.write(first + head + b"\r\n" + bytes(answer.body))

@@ -2,9 +2,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -19,6 +19,8 @@ FIGURE = "figure"
 
 TURNS = "turns"
 _folder = pytest.StashKey[str]()
+
+T = TypeVar("T")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,11 +64,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """A PostgreSQL with a migrated database `template`; a loud skip where there is none."""
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(postgresql())
-        except (ImportError, OSError) as missing:
-            without("PostgreSQL", missing)
+    with needed("PostgreSQL", postgresql()) as server:
         engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text("CREATE DATABASE template"))
@@ -78,12 +76,19 @@ def postgresql_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def valkey_url() -> Iterator[str]:
     """A Valkey for all tests of a process; a loud skip where there is none."""
+    with needed("Valkey", valkey()) as (url, _):
+        yield url
+
+
+@contextmanager
+def needed(name: str, server: AbstractContextManager[T]) -> Iterator[T]:
+    """What `server` gives, for the block; where it is missing here, a loud skip."""
     with ExitStack() as stack:
         try:
-            url, _ = stack.enter_context(valkey())
+            running = stack.enter_context(server)
         except (ImportError, OSError) as missing:
-            without("Valkey", missing)
-        yield url
+            without(name, missing)
+        yield running
 
 
 def without(server: str, missing: Exception) -> NoReturn:

@@ -11,7 +11,7 @@ from api.trust import latest_expiry
 from schemas.base import Category, Kind, Severity
 from schemas.documents import Envelope, ReportDocument, ReportedIdentifier, Signature
 from schemas.feed import Policy
-from schemas.tables import PartnerRow
+from schemas.partner_tables import PartnerRow
 from tests.factories import NETWORK, World
 
 

@@ -26,7 +26,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """Unless a route says otherwise."""
-_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 begun = True
                 said = {name for name, _ in message["headers"]}
-                unsaid = [one for one in _HEADERS if one[0] not in said]
+                unsaid = [one for one in RAW_HEADERS if one[0] not in said]
                 message["headers"] = [*message["headers"], *unsaid]
             await send(message)
 

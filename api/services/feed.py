@@ -15,7 +15,8 @@ from api.trust import root_fingerprint
 from schemas.base import encode_base64
 from schemas.documents import Envelope, Identity
 from schemas.feed import MOST_ENTRIES, PROTOCOL, Policy, WellKnown
-from schemas.tables import EntryRow, ForeignEntryRow, LogRow, PartnerRow
+from schemas.partner_tables import ForeignEntryRow, PartnerRow
+from schemas.tables import EntryRow, LogRow
 
 if TYPE_CHECKING:
     from api.crypto.requests import Claim

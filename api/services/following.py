@@ -35,7 +35,7 @@ from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import check_current, check_head, open_checkpoint
 from schemas.documents import Envelope, Identity
-from schemas.tables import PartnerRow
+from schemas.partner_tables import PartnerRow
 
 TURN_SECONDS = 60
 """After so long the other partners have their turn, and the rest is for the next round."""

@@ -16,8 +16,9 @@ from schemas.callers import Caller
 from schemas.documents import Envelope, ReportDocument
 from schemas.feed import Policy
 from schemas.held import Decision, HeldAnswer, HeldItem, HeldKind, HeldPage, HeldQuestion, Why
+from schemas.partner_tables import ForeignIdentifierRow
 from schemas.reports import TokenIdentifier
-from schemas.tables import AuditRow, ForeignIdentifierRow
+from schemas.tables import AuditRow
 
 OPERATOR = "operator"
 SUBJECT_DIGITS = 40

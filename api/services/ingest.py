@@ -36,7 +36,11 @@ from schemas.documents import (
     Status,
 )
 from schemas.feed import FeedEntry, Policy, SignedEntry
-from schemas.tables import ForeignEntryRow, ForeignReportRow, PartnerRow
+from schemas.partner_tables import (
+    ForeignEntryRow,
+    ForeignReportRow,
+    PartnerRow,
+)
 
 STANDING, RETRACTED, REPLACED = "standing", "retracted", "replaced"
 APPLIED, ELIDED, REJECTED = "applied", "elided", "rejected:"

@@ -32,7 +32,11 @@ from schemas.documents import (
 )
 from schemas.feed import FeedEntry, SignedEntry
 from schemas.reports import Warn
-from schemas.tables import EntryRow, LogRow, ReportRow
+from schemas.tables import (
+    EntryRow,
+    LogRow,
+    ReportRow,
+)
 
 RENEWED = timedelta(hours=20)
 """Before the day within which a checkpoint is signed anew is over."""

@@ -16,7 +16,7 @@ from api.store.engine import Store
 from api.store.transaction import Transaction
 from schemas.documents import Envelope
 from schemas.feed import PROTOCOL, Policy, WellKnown
-from schemas.tables import PartnerRow
+from schemas.partner_tables import PartnerRow
 
 WELL_KNOWN_BYTES = 16 * 1024
 REPORTS_A_DAY, ERASURES_A_DAY = 50, 20

@@ -16,7 +16,11 @@ from api.store.engine import Store
 from api.store.transaction import Transaction
 from api.trust import root_fingerprint
 from schemas.documents import Envelope, Identity
-from schemas.tables import EvidenceRow, PartnerIdentityRow, PartnerRow
+from schemas.partner_tables import (
+    EvidenceRow,
+    PartnerIdentityRow,
+    PartnerRow,
+)
 
 LONGEST_BACK_OFF = timedelta(hours=1)
 WAITING, FOLLOWING, QUARANTINED, CLOSED = "waiting", "following", "quarantined", "closed"

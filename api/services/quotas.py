@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.errors import RateLimited, Unavailable
-from api.services.windows import Wanted, Windows
+from api.store.windows import Wanted, Windows
 from schemas.callers import Caller, Role
 
 if TYPE_CHECKING:  # its library takes a fifth of a second to load

@@ -49,7 +49,11 @@ from schemas.reports import (
     StatusAnswer,
     TokenIdentifier,
 )
-from schemas.tables import AuditRow, IdentifierRow, ReportRow
+from schemas.tables import (
+    AuditRow,
+    IdentifierRow,
+    ReportRow,
+)
 
 RANKS = {Severity.DANGER: 0, Severity.RISK: 1, Severity.NUISANCE: 2}
 """The order of the queue: danger first."""

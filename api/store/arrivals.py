@@ -7,14 +7,14 @@ from sqlalchemy import ColumnElement, bindparam, insert, literal_column
 from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
 
 from api.store.counting import counts, its_partner, its_policy
-from schemas.tables import (
+from schemas.partner_tables import (
     ForeignEntryRow,
     ForeignIdentifierRow,
     ForeignReportRow,
     PartnerRow,
     PolicyRow,
-    UnsealedRow,
 )
+from schemas.tables import UnsealedRow
 
 TAKEN = ("applied", "elided", "erased", "purged")
 Found = tuple[ForeignEntryRow, ForeignReportRow | None]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import LargeBinary, Table, insert, or_, select, text
 from sqlmodel import Session
 
+import schemas.partner_tables  # noqa: F401  (its tables are meant, too)
 from schemas.tables import Table as Tables
 
 MADE_ANEW = frozenset({"bucket", "converted", "layout", "lease", "nonce", "unsealed"})

@@ -8,14 +8,16 @@ from sqlalchemy import select as columns  # which knows the types of more than f
 from sqlmodel import Session, String, cast, col, delete, select, union_all, update
 
 from api.store.counting import counts, its_partner, its_policy, its_report, published
-from schemas.tables import (
-    BucketRow,
+from schemas.partner_tables import (
     ForeignIdentifierRow,
     ForeignReportRow,
-    IdentifierRow,
-    LayoutRow,
     PartnerRow,
     PolicyRow,
+)
+from schemas.tables import (
+    BucketRow,
+    IdentifierRow,
+    LayoutRow,
     ReportRow,
     UnsealedRow,
 )

@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 from sqlmodel import Session, col, delete, func, select
 
-from schemas.tables import BearerRow, InvitationRow, ModeratorRow
+from schemas.tables import (
+    BearerRow,
+    InvitationRow,
+    ModeratorRow,
+)
 
 
 class Bearer(NamedTuple):

@@ -4,7 +4,11 @@ from collections.abc import Iterable
 
 from sqlmodel import Session, col, delete, select, update
 
-from schemas.tables import CollectiveRow, IdentityRow, ModeratorRow
+from schemas.tables import (
+    CollectiveRow,
+    IdentityRow,
+    ModeratorRow,
+)
 
 
 class Collectives:

@@ -6,7 +6,12 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, and_, col, delete, exists, func, select, text, union, update
 
-from schemas.tables import ConvertedRow, ForeignIdentifierRow, IdentifierRow, ReportRow
+from schemas.partner_tables import ForeignIdentifierRow
+from schemas.tables import (
+    ConvertedRow,
+    IdentifierRow,
+    ReportRow,
+)
 
 Table: TypeAlias = type[IdentifierRow] | type[ForeignIdentifierRow]
 TABLES: tuple[Table, ...] = (IdentifierRow, ForeignIdentifierRow)

@@ -10,7 +10,13 @@ from sqlmodel import and_, col, func, or_
 
 from schemas.feed import Policy
 from schemas.held import Decision
-from schemas.tables import ForeignIdentifierRow, ForeignReportRow, PartnerRow, PolicyRow, ReportRow
+from schemas.partner_tables import (
+    ForeignIdentifierRow,
+    ForeignReportRow,
+    PartnerRow,
+    PolicyRow,
+)
+from schemas.tables import ReportRow
 
 STANDING = "standing"
 

@@ -1,8 +1,8 @@
 """Counts that several processes share, in a Valkey: how much of each thing there was of late.
 
-`limits` has no storage there that counts several things or none, and keeps the moment of each;
-here it is one script, and of each count sums of a sixtieth of its time. Whose a count is, Valkey
-is not told: its name is a keyed hash, and it goes when its time is over.
+The library `limits` has no storage there that counts several things or none, and it keeps the
+moment of each; here it is one script, and of each count sums of a sixtieth of its time. Whose a
+count is, Valkey is not told: its name is a keyed hash, and it goes when its time is over.
 """
 
 import threading
@@ -14,6 +14,7 @@ from valkey import Valkey
 from valkey.exceptions import ValkeyError
 
 from api.errors import Unavailable
+from api.store.windows import Wanted
 
 PERSON = b"parasol-counts"
 SECONDS = 0.1
@@ -50,10 +51,6 @@ return wait
 
 log = structlog.get_logger()
 
-
-Wanted = tuple[str, int, int, int]
-"""What is counted, how much of it there may be in how many seconds, and how much more is wanted."""
-
 LOOK = ("look", 1, 60, 0)
 
 
@@ -76,7 +73,7 @@ class SharedCounts:
         return bool(self._answers)
 
     def look(self) -> None:
-        """Find out whether Valkey answers: not while somebody waits, but every few seconds."""
+        """Find out whether Valkey answers: not while somebody waits, but by and by."""
         try:
             self._ask([LOOK])  # and not a ping, which one that may not write answers too
         except ValkeyError as fault:

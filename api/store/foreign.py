@@ -17,13 +17,15 @@ from api.store.counting import (
     published,
     waits,
 )
-from schemas.tables import (
+from schemas.partner_tables import (
     ForeignEntryRow,
     ForeignIdentifierRow,
     ForeignReportRow,
-    IdentifierRow,
     PartnerRow,
     PolicyRow,
+)
+from schemas.tables import (
+    IdentifierRow,
     ReportRow,
     UnsealedRow,
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, func, select, update
 
-from schemas.tables import (
+from schemas.partner_tables import (
     EvidenceRow,
     NonceRow,
     PartnerIdentityRow,

@@ -5,7 +5,13 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, func, select, tuple_, update
 
-from schemas.tables import ConvertedRow, IdentifierRow, RecordedRow, ReportRow, UnsealedRow
+from schemas.tables import (
+    ConvertedRow,
+    IdentifierRow,
+    RecordedRow,
+    ReportRow,
+    UnsealedRow,
+)
 
 
 class Reports:

@@ -20,9 +20,9 @@ from schemas.reports import Status
 from tests.crashing import Command, is_whole, until
 from tests.e2e.conftest import LISTED, Cast, approve_last, people, this_month
 from tests.factories import Clock, World
+from tests.faults import NOWHERE, Disk
 from tests.pairs import copied
 from tests.services import free_port
-from tests.soak.test_faulty_disk import NOWHERE, Disk
 
 SECONDS = 3
 """Long enough for a round of the timed work, which fails too."""

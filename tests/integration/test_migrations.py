@@ -27,8 +27,9 @@ from api.store.schema import HEAD, UnknownSchema, configuration, migrate
 from schemas.callers import Role
 from schemas.feed import Policy
 from schemas.moderation import Approval
+from schemas.partner_tables import EvidenceRow, PartnerIdentityRow
 from schemas.reports import Warn
-from schemas.tables import EvidenceRow, PartnerIdentityRow, Table
+from schemas.tables import Table
 from tests.factories import World
 from tests.foreign import Partner
 

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from api.services.callers import REMEMBERED_SECONDS
 from api.store.engine import PROMPT_SECONDS, open_engine
 from api.store.replica import Replica
 from api.store.schema import migrate
-from tests.conftest import without
+from tests.conftest import needed
 from tests.e2e.conftest import new_member
 from tests.factories import World
 from tests.services import Replicated, replicated
@@ -78,11 +78,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Replicated]:
-    with ExitStack() as stack:
-        try:
-            running = stack.enter_context(replicated())
-        except (ImportError, OSError) as missing:
-            without("PostgreSQL", missing)
+    with needed("PostgreSQL", replicated()) as running:
         with administrator(running) as admin:
             admin.execute("CREATE DATABASE migrated")
         migrate(f"{running.url}/migrated")

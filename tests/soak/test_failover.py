@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.conftest import FIGURE, without
+from tests.conftest import FIGURE, needed
 from tests.e2e.conftest import bearer_of, found_world, serving, this_month
 from tests.patroni import Cluster, cluster
 
@@ -85,11 +85,7 @@ class Reporters:
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Cluster]:
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(cluster())
-        except (ImportError, OSError) as missing:
-            without("Patroni", missing)
+    with needed("Patroni", cluster()) as started:
         yield started
 
 

@@ -1,56 +1,25 @@
 """A disk that is full, or can make nothing last: refused is what cannot be kept, and no more."""
 
 import secrets
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.conftest import FIGURE, without
+from tests.conftest import FIGURE, needed
 from tests.crashing import Cluster, cluster, in_database, is_whole, until
+from tests.faults import NOWHERE, Disk
+from tests.killing import made, underway
 from tests.pairs import copied
-from tests.soak.test_few_crashes import made, underway
 from tests.storm import Storm
 
-SOURCE = Path(__file__).parents[1] / "faults.c"
-NOWHERE = Path("/dev/full")
-"""Where the server's own log goes, which cannot be written all the time."""
 ASKED = 40
 PAUSE = 0.3
 MENDS_ITSELF = 10
-
-
-class Disk:
-    """A disk for whom runs in its `environment`; on it are the files below `faulty`."""
-
-    def __init__(self, folder: Path, faulty: str) -> None:
-        compiler = shutil.which("gcc")
-        if compiler is None:
-            without("gcc", FileNotFoundError("gcc"))
-        folder.chmod(0o755)  # PostgreSQL runs as somebody else
-        library = folder / "faults.so"
-        options = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
-        subprocess.run([compiler, *options, "-o", library, SOURCE, "-ldl"], check=True)
-        self._folder = folder
-        self.environment = {
-            "LD_PRELOAD": str(library), "FAULTS": str(folder), "FAULTY": faulty,
-        }  # fmt: skip
-
-    @contextmanager
-    def that_is(self, fault: str) -> Iterator[None]:
-        """Let it be `full`, or fail in `fsync`, for the block."""
-        flag = self._folder / fault
-        flag.touch(0o644)
-        try:
-            yield
-        finally:
-            flag.unlink()
 
 
 @pytest.fixture
@@ -109,10 +78,7 @@ def test_a_disk_that_fails_costs_refusals_and_nothing_that_was_acknowledged(
             url, other = (copied(sqlite_template, made(tmp_path / name)) for name in "ab")
         else:
             disk = Disk(folder, f"{tempfile.gettempdir()}/postgresql-")
-            try:
-                place = stack.enter_context(cluster(disk.environment))
-            except (ImportError, OSError) as missing:
-                without("PostgreSQL", missing)
+            place = stack.enter_context(needed("PostgreSQL", cluster(disk.environment)))
             url, other = place.url, copied(sqlite_template, tmp_path)
         beside = {"output": NOWHERE, "environment": environment}
         storm, _ = stack.enter_context(underway(tmp_path, url, other, seed, PAUSE, **beside))

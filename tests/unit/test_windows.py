@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.services import windows
-from api.services.windows import Windows
+from api.store import windows
+from api.store.windows import Windows
 
 MOST, SECONDS = 5, 60
 

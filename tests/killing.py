@@ -1,25 +1,22 @@
-"""Killed at any moment: nothing acknowledged is lost, doubled or half-done, and nothing missed."""
+"""Kills a server, or its PostgreSQL, at any moment of a storm, again and again."""
 
 import itertools
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.conftest import FIGURE, without
+from tests.conftest import needed
 from tests.crashing import Cluster, Command, await_writing, cluster, in_database, until
 from tests.factories import Clock
 from tests.pairs import befriend, copied, listening, pair
 from tests.storm import Storm
 
-KILLS = 10
 SOONEST, LATEST = 0.2, 1.2
 """Seconds after everything is there again until the next one dies."""
 JUST_AFTER = 0.005
@@ -97,10 +94,7 @@ def came_through(
         if kind == "sqlite":
             url, other = (copied(template, made(folder / name)) for name in ("one", "other"))
         else:
-            try:
-                place = stack.enter_context(cluster())
-            except (ImportError, OSError) as missing:
-                without("PostgreSQL", missing)
+            place = stack.enter_context(needed("PostgreSQL", cluster()))
             url, other = place.url, copied(template, folder)
         storm, command = stack.enter_context(underway(folder, url, other, seed, pause))
         killed_again_and_again(storm, command, place, kills, every)
@@ -112,11 +106,3 @@ def came_through(
 def made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_nothing_acknowledged_is_lost_doubled_or_half_done_when_all_is_killed_at_any_moment(
-    kind: str, tmp_path: Path, sqlite_template: Path,
-    record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
-    record_property(FIGURE, came_through(tmp_path, kind, sqlite_template, KILLS, 8, 0.5))
