@@ -23,6 +23,8 @@ from schemas.partner_tables import (
 )
 
 LONGEST_BACK_OFF = timedelta(hours=1)
+AS_USUAL = (None, "not-a-partner")
+"""After these a partner is asked as often as ever: it answers, and its operator may add us now."""
 WAITING, FOLLOWING, QUARANTINED, CLOSED = "waiting", "following", "quarantined", "closed"
 
 
@@ -143,7 +145,7 @@ class Positions:
             if row.state in (WAITING, FOLLOWING):
                 row.code = failure
             slower = min(every * 2 ** min(row.failures, 16), LONGEST_BACK_OFF.total_seconds())
-            pause = max(every, slower if failure else 0, wait or 0)
+            pause = max(every, 0 if failure in AS_USUAL else slower, wait or 0)
             jitter = int.from_bytes(self._chance(2)) / 2**16 * pause / 4
             row.retry_at = int(self._clock().timestamp() + pause + jitter)
 

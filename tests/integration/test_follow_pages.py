@@ -459,6 +459,16 @@ def test_who_polls_seldom_does_not_poll_more_often_after_failures(
         assert row(peer)["retry_at"] >= peer.now.timestamp() + 86_400
 
 
+@sqlite
+def test_whoever_still_has_to_add_us_is_asked_as_often_as_usual(peer: Peer) -> None:
+    """Two operators who add each other need not wait for longer and longer pauses to meet."""
+    every, now = peer.world.settings.poll_seconds, int(peer.now.timestamp())
+    peer.says("/checkpoint", problem("not-a-partner", 403))
+    for _ in range(6):
+        assert peer.sync().code == "not-a-partner"
+        assert every <= row(peer)["retry_at"] - now <= every * 1.25 + 1
+
+
 # A long log
 
 

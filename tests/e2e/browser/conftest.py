@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parents[3]
 ARTEFACTS = HERE / "build" / "screenshots"
 AXE = HERE / "api/web/node_modules/axe-core/axe.min.js"
 WIDTHS = (320, 390, 1280)
+SHOT = 30_000
+"""Milliseconds for a picture: two browsers may share two cores with all else."""
 
 VIOLATIONS = """
 window.violations = [];
@@ -83,7 +85,9 @@ class Phone:
             wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert self.page.evaluate(wider) <= 0, f"{name} scrolls sideways at {width} px"
             if picture:
-                self.page.screenshot(path=self.artefact(f"{name}-{width}"), full_page=True)
+                self.page.screenshot(
+                    path=self.artefact(f"{name}-{width}"), full_page=True, timeout=SHOT
+                )
         if before is not None:
             self.page.set_viewport_size(before)
 
