@@ -88,8 +88,9 @@ class Collectives:
         To be called before it is read. Any number may hold it at once; `alone` waits for them,
         and lets nobody hold it meanwhile.
         """
-        newest = select(IdentityRow.version).order_by(col(IdentityRow.version).desc()).limit(1)
-        self._session.exec(newest.with_for_update(read=not alone)).all()
+        # The first stays the first. Who waits for the newest has it when it is the newest no more.
+        first = select(IdentityRow.version).order_by(col(IdentityRow.version)).limit(1)
+        self._session.exec(first.with_for_update(read=not alone)).all()
 
     def newest_version(self) -> int | None:
         """Return the version in force, or None before `parasol init`."""

@@ -24,6 +24,8 @@ LOCKED = "report, identifier, foreign_report, foreign_identifier"
 
 COLUMNS = ("word", "token", "epoch", "next_word", "next_token")
 _INTO = f"converted ({', '.join(COLUMNS)})"
+TYPES = ("int8", "bytea", "int4", "int8", "bytea")
+COPIED = f"COPY {_INTO} FROM STDIN (FORMAT BINARY)"
 ONE_BY_ONE = f"INSERT INTO {_INTO} VALUES (?, ?, ?, ?, ?)"  # noqa: S608  (our own names)
 
 Converted: TypeAlias = tuple[int, bytes, int, int, bytes]
@@ -69,7 +71,8 @@ class Conversion:
         connection = self._session.connection()
         # By the drivers' fastest ways, since there can be a million rows.
         if connection.dialect.name == "postgresql":
-            with connection.connection.cursor().copy(f"COPY {_INTO} FROM STDIN") as copy:
+            with connection.connection.cursor().copy(COPIED) as copy:
+                copy.set_types(TYPES)
                 for row in rows:
                     copy.write_row(row)
         else:

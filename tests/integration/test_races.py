@@ -3,6 +3,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -44,6 +45,39 @@ def race(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 def codes(outcomes: Sequence[Any]) -> list[str]:
     """The outcomes in order, with `done` for what was not refused."""
     return sorted(one if isinstance(one, str) else "done" for one in outcomes)
+
+
+def test_who_waited_for_one_change_of_the_identity_keeps_the_next_one_waiting(
+    world: World,
+) -> None:
+    store, text = world.parts.store, "{}"  # nobody reads it
+    entered, leave = threading.Event(), threading.Event()
+
+    def change(version: int) -> None:
+        with store.begin() as tx:
+            tx.collectives.hold_identity(alone=True)
+            tx.collectives.add_identity(version, text)
+
+    def hold() -> int | None:
+        with store.begin() as tx:
+            tx.collectives.hold_identity()
+            entered.set()
+            assert leave.wait(30)
+            return tx.collectives.newest_version()
+
+    with ThreadPoolExecutor(2) as pool:
+        with store.begin() as tx:
+            tx.collectives.hold_identity(alone=True)
+            tx.collectives.add_identity(2, text)
+            holding = pool.submit(hold)
+            assert not entered.wait(0.3)
+        assert entered.wait(30)
+        changing = pool.submit(change, 3)
+        with pytest.raises(FutureTimeout):
+            changing.result(0.3)
+        leave.set()
+        assert holding.result(30) == 2
+        changing.result(30)
 
 
 ONE_WINS = ["conflict"] * (RACERS - 1) + ["done"]
