@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from api.store.schema import migrate
 from tests.databases import Databases
@@ -59,6 +59,26 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     lines = {text for one in reports for name, text in one.user_properties if name == FIGURE}
     for line in sorted(lines):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Let all databases of a kind share what has been compiled for it: half of the work of a test.
+
+    Else each engine compiles every statement anew, which a server does once in its life.
+    """
+    kept: dict[str, Engine] = {}
+
+    def sharing(url: str, **options: Any) -> Engine:
+        engine = create_engine(url, **options)
+        first = kept.setdefault(engine.name, engine)
+        engine.dialect = engine.pool._dialect = first.dialect  # noqa: SLF001  (there is no other way)
+        engine._compiled_cache = first._compiled_cache  # noqa: SLF001
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.store.engine.create_engine", sharing)
+        yield
 
 
 @pytest.fixture(scope="session")

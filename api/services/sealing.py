@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import lru_cache
 
 from api.crypto.buckets import (
-    MAX_BITS,
     Counts,
     Layout,
     bucket_index,
@@ -92,10 +91,12 @@ class Sealer:
 
     def _lay_out(self, tx: Transaction, identity: Identity, now: datetime, generation: int) -> int:
         """Cut the list anew: the smallest layout in which every bucket fits."""
-        parts = [_Packed.of(_entries(tx, i, MAX_BITS, now)) for i in range(1 << MAX_BITS)]
-        finest = {index: len(part.counts) for index, part in enumerate(parts)}
-        layout = self._planned(finest, MAX_BITS)
-        width = 1 << (MAX_BITS - layout.bits)
+        bits, layout = -1, plan_layout(tx.buckets.tokens(), self._limit)
+        while layout.bits > bits:
+            bits = layout.bits
+            parts = [_Packed.of(_entries(tx, i, bits, now)) for i in range(1 << bits)]
+            layout = self._planned({i: len(part.counts) for i, part in enumerate(parts)}, bits)
+        width = 1 << (bits - layout.bits)
         cut = (
             (index, [entry for part in parts[index * width :][:width] for entry in part])
             for index in range(1 << layout.bits)

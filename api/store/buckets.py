@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import literal
+from sqlalchemy import BigInteger, CompoundSelect, bindparam
 from sqlalchemy import select as columns  # which knows the types of more than four
-from sqlmodel import Session, String, cast, col, delete, select, union_all, update
+from sqlmodel import Session, String, cast, col, delete, func, select, union_all, update
 
 from api.store.counting import counts, its_partner, its_policy, its_report, published
 from schemas.partner_tables import (
@@ -26,6 +26,52 @@ THE_LAYOUT = 1
 
 Listed = tuple[bytes, str | None, str | None, str]
 """A token, and of one report that counts: severity, month, and its collective's name anywhere."""
+
+_HOLDERS = (IdentifierRow, ForeignIdentifierRow)
+
+
+def _listed() -> CompoundSelect[Any]:
+    """Return the query of what is listed in `first` to `last` on `today`.
+
+    Made once: to put it together takes longer than to ask it.
+    """
+    # Written out: PostgreSQL would soon plan for no places in particular, which is 20 times slower.
+    lowest, highest = (
+        bindparam(name, type_=BigInteger, literal_execute=True) for name in ("first", "last")
+    )
+    today = bindparam("today", type_=String)
+    ours = (
+        columns(
+            col(IdentifierRow.token),
+            col(ReportRow.published_severity),
+            col(ReportRow.published_month),
+            col(ReportRow.collective),
+        )
+        .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
+        .where(
+            col(IdentifierRow.word).between(lowest, highest),
+            published(),
+            col(ReportRow.expires) >= today,
+        )
+    )
+    theirs = (
+        columns(
+            col(ForeignIdentifierRow.token),
+            col(ForeignReportRow.severity),
+            col(ForeignReportRow.month),
+            # No id of a collective has a slash: two instances may have the same one.
+            cast(ForeignReportRow.partner, String) + "/" + col(ForeignReportRow.collective),
+        )
+        .join(ForeignReportRow, its_report())
+        .join(PartnerRow, its_partner())
+        .join(PolicyRow, its_policy(), isouter=True)
+        .where(col(ForeignIdentifierRow.word).between(lowest, highest), counts(today))
+    )
+    # Grouped by who asks: the database would sort them twice.
+    return union_all(ours, theirs)
+
+
+_LISTED = _listed()
 
 
 class Buckets:
@@ -52,39 +98,14 @@ class Buckets:
         A token is listed while a published report holds it whose `expires` is not before `today`,
         or a partner's that counts on that day.
         """
-        # Written out: PostgreSQL would soon plan for no places in particular, which is 20 times
-        # slower.
-        lowest, highest = (literal(word, literal_execute=True) for word in (first, last))
-        ours = (
-            columns(
-                col(IdentifierRow.token),
-                col(ReportRow.published_severity),
-                col(ReportRow.published_month),
-                col(ReportRow.collective),
-            )
-            .join(ReportRow, col(ReportRow.seq) == col(IdentifierRow.report))
-            .where(
-                col(IdentifierRow.word).between(lowest, highest),
-                published(),
-                col(ReportRow.expires) >= today,
-            )
-        )
-        theirs = (
-            columns(
-                col(ForeignIdentifierRow.token),
-                col(ForeignReportRow.severity),
-                col(ForeignReportRow.month),
-                # No id of a collective has a slash: two instances may have the same one.
-                cast(ForeignReportRow.partner, String) + "/" + col(ForeignReportRow.collective),
-            )
-            .join(ForeignReportRow, its_report())
-            .join(PartnerRow, its_partner())
-            .join(PolicyRow, its_policy(), isouter=True)
-            .where(col(ForeignIdentifierRow.word).between(lowest, highest), counts(today))
-        )
-        # Grouped by who asks: the database would sort them twice.
-        rows: Sequence[Any] = self._session.connection().execute(union_all(ours, theirs)).all()
+        places = {"first": first, "last": last, "today": today}
+        rows: Sequence[Any] = self._session.connection().execute(_LISTED, places).all()
         return rows
+
+    def tokens(self) -> int:
+        """Return how many tokens are stored: as many are listed, or fewer."""
+        queries = (select(func.count()).select_from(table) for table in _HOLDERS)
+        return sum(self._session.exec(query).one() for query in queries)
 
     def layout(self) -> LayoutRow | None:
         """Return the layout in force, or None before the first sealing."""

@@ -5,6 +5,8 @@ They are asked whenever something is counted: a policy or a decision holds at on
 as easily as done.
 """
 
+from typing import TypeAlias
+
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, or_
 
@@ -19,6 +21,9 @@ from schemas.partner_tables import (
 from schemas.tables import ReportRow
 
 STANDING = "standing"
+
+Day: TypeAlias = str | ColumnElement[str]
+"""A day, or the place of one in a statement that is made once."""
 
 
 def published() -> ColumnElement[bool]:
@@ -57,7 +62,7 @@ def in_force() -> ColumnElement[str]:
     return func.coalesce(col(PolicyRow.policy), col(PartnerRow.policy))
 
 
-def counts(today: str) -> ColumnElement[bool]:
+def counts(today: Day) -> ColumnElement[bool]:
     """Tell whether a report counts on the day `today`; one whose erasure is held still does."""
     return and_(
         _may_count(today),
@@ -72,7 +77,7 @@ def counts(today: str) -> ColumnElement[bool]:
     )
 
 
-def waits(today: str) -> ColumnElement[bool]:
+def waits(today: Day) -> ColumnElement[bool]:
     """Tell whether a report, or its erasure, waits for a decision on the day `today`."""
     undecided = and_(
         _may_count(today),
@@ -84,7 +89,7 @@ def waits(today: str) -> ColumnElement[bool]:
     return or_(undecided, erasing)
 
 
-def _may_count(today: str) -> ColumnElement[bool]:
+def _may_count(today: Day) -> ColumnElement[bool]:
     """Tell whether a report stands, has not expired and is not blocked; a partner's block wins."""
     return and_(
         col(ForeignReportRow.standing) == STANDING,
