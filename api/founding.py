@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from api.app import utc_now
 from api.crypto.bearers import Invitation, format_invitation, parse_invitation
 from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
@@ -14,6 +13,7 @@ from api.crypto.oprf import derive_key
 from api.crypto.stretching import Cost, check_cost
 from api.errors import Conflict
 from api.keyring import KeyFileError, Keyring, private_file
+from api.parts import utc_now
 from api.services.backups import read_rows
 from api.services.drafts import Founding, first_identity, signed
 from api.services.health import OutdatedSchema

@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable
 
-from api.app import utc_now
+from api.parts import utc_now
 from api.server import configure_logs
 from tests.bench_feed import feed_rows
 from tests.bench_lookups import lookup_rows

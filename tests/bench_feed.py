@@ -22,10 +22,10 @@ from urllib.parse import parse_qs, urlsplit
 from nacl.public import PrivateKey
 from sqlalchemy import create_engine, insert, text
 
-from api.app import Parts
 from api.crypto.envelopes import entry_id, key_id, pae, public_key, sign, verify_bytes
 from api.crypto.merkle import Frontier
 from api.crypto.ristretto import hash_to_element
+from api.parts import Parts
 from api.server import settle
 from api.services.following import Following
 from api.services.timekeeping import A_TRANSACTION

@@ -18,13 +18,13 @@ import pytest
 from nacl.public import PrivateKey
 from pydantic import SecretStr
 
-from api.app import Parts
 from api.crypto.envelopes import entry_id, key_id, public_key, sign
 from api.crypto.failures import InvalidInput
 from api.crypto.joining import prove_join
 from api.errors import Refusal
 from api.founding import found, joining
 from api.keyring import Keyring, read_key
+from api.parts import Parts
 from api.services.drafts import Founding, signed
 from api.services.queue import Question
 from api.services.sharing import Shared

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from api.app import Parts
 from api.cli import main
 from api.founding import found
+from api.parts import Parts
 from api.services.identities import current_identity
 from api.store.engine import Store, open_engine
 from schemas.documents import Identity

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts, utc_now
 from api.cli import Plain
 from api.cli.demo import COST, demo_settings, program, refuse_taken
 from api.demo.federation import NUMBER, REGION, NeverHappened, Pair, Place, keep
 from api.founding import found, joining
+from api.parts import Parts, utc_now
 from api.server import configure_logs
 from api.services.drafts import Founding
 from api.services.sharing import forget_request, open_shared, request_key

@@ -11,11 +11,11 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from api.app import Parts, utc_now
 from api.cli import Plain
 from api.crypto.bearers import Invitation, format_invitation
 from api.errors import Unavailable
 from api.keyring import KeyFileError, Keyring, refuse_if_open
+from api.parts import Parts, utc_now
 from api.services.health import OutdatedSchema, check_schema
 from api.services.identities import Identities
 from api.services.log import Log

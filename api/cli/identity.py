@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.host import address_of, data_option, identities_of, or_say, parts_of
 from api.cli.signing import (
@@ -22,6 +21,7 @@ from api.crypto.failures import InvalidInput
 from api.crypto.words import fingerprint_words
 from api.errors import Conflict, NotFound
 from api.keyring import KEY_BYTES, KeyFileError, write_secret
+from api.parts import Parts
 from api.services.drafts import Changes, signed
 from api.trust import root_fingerprint
 from schemas.documents import Identity, Root, Status

@@ -14,7 +14,6 @@ from types import MappingProxyType
 import click
 from pydantic import ValidationError
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.host import (
     NO_DATABASE,
@@ -33,6 +32,7 @@ from api.errors import Conflict, Unavailable
 from api.founding import found
 from api.founding import restore as restore_instance
 from api.keyring import KeyFileError, Keyring, private_file, sync_folder
+from api.parts import Parts
 from api.server import run
 from api.services.backups import BackupError, lock_keys, unlock_keys, write_rows
 from api.services.drafts import Founding

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.collective import HOW_LONG, no_collective
 from api.cli.host import data_option, invitation_lines, or_say, parts_of
 from api.errors import NotFound
+from api.parts import Parts
 from schemas.callers import Role
 
 

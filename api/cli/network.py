@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from api.app import Parts, utc_now
 from api.cli import Plain
 from api.cli.host import data_option, or_say, parts_of, settings_for
 from api.cli.instance import founded, on_an_empty_database, unfit
@@ -19,6 +18,7 @@ from api.crypto.ristretto import Scalar
 from api.errors import Conflict
 from api.founding import found, joining
 from api.keyring import KeyFileError, private_file
+from api.parts import Parts, utc_now
 from api.services.drafts import signed
 from api.services.sharing import (
     Shared,

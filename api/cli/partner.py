@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import segno
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.choices import OneOf
 from api.cli.host import address_of, data_option, or_say, parts_of
@@ -20,6 +19,7 @@ from api.cli.syncing import synced
 from api.cli.witness import witness
 from api.crypto.words import fingerprint_words
 from api.errors import Conflict, NotFound, PartnerFailure
+from api.parts import Parts
 from api.services.partners import PartnerLine
 from api.trust import root_fingerprint
 from schemas.documents import Envelope

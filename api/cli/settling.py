@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts
 from api.cli import Plain, reading
 from api.cli.host import data_option, or_say, parts_of
 from api.errors import Conflict, NotFound
+from api.parts import Parts
 from schemas.held import Decision, HeldItem, HeldKind
 
 AT_ONCE = 100

@@ -11,10 +11,10 @@ from types import FrameType
 
 import click
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.host import data_option, parts_of
 from api.cli.reasons import no_partner, of_partner
+from api.parts import Parts
 from api.services.following import Progress, Synced
 from api.services.positions import QUARANTINED
 

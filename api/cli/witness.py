@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from api.app import Parts
 from api.cli import Plain
 from api.cli.host import data_option, parts_of
 from api.cli.reasons import no_partner, why
 from api.errors import NotFound
+from api.parts import Parts
 from api.services.inspection import Agreement
 from api.services.positions import QUARANTINED
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from api.app import Parts, create_app, utc_now
+from api.app import create_app
 from api.client import Client, Profile, Report
 from api.crypto.identifiers import Identifier, parse_identifier
 from api.demo.seed import SEVERAL, DemoClock, Device, Seed
 from api.errors import Conflict
 from api.keyring import read_key
+from api.parts import Parts, utc_now
 from api.server import server_of
 from api.services.drafts import signed
 from api.services.partners import PartnerLine

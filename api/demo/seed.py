@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from api.app import Parts, utc_now
 from api.client import Client, Profile, ReceiptAction, Report, ask_receipt, join
 from api.client.reports import sealed_report
 from api.crypto.bearers import Invitation, format_invitation
@@ -19,6 +18,7 @@ from api.crypto.words import fingerprint_words
 from api.demo.warnings import SyntheticWarning, read_warnings
 from api.keyring import read_key, write_secret
 from api.moderating import Desk, ModeratorKeys
+from api.parts import Parts, utc_now
 from api.services.drafts import signed
 from api.trust import root_fingerprint
 from schemas.callers import Role

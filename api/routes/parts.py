@@ -1,4 +1,4 @@
-"""What routes are given: the services that `api.app` put together, and who is calling."""
+"""What routes are given: the services that `api.parts` put together, and who is calling."""
 
 from functools import partial
 from typing import Annotated

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from api.app import Parts
 from api.client import Client, CouldNotCheck, Profile
+from api.parts import Parts
 from api.services.stretching import canonical
 from api.settings import Settings
 from api.trust import root_fingerprint

@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, func, select, text
 
-from api.app import Parts
 from api.crypto.failures import InvalidInput
 from api.crypto.keyfiles import lock
 from api.errors import Conflict
 from api.founding import restore
 from api.keyring import KeyFileError, Keyring, keys_of, read_key
+from api.parts import Parts
 from api.services.backups import BackupError, lock_keys, read_rows, unlock_keys, write_rows
 from api.services.health import OutdatedSchema
 from api.settings import Settings

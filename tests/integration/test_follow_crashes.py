@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.app import Parts
+from api.parts import Parts
 from api.services.ingest import Ingest
 from api.services.positions import Positions
 from api.store.arrivals import Arrivals

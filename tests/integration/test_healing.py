@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from api.app import Parts
 from api.crypto.envelopes import public_key
 from api.errors import Unavailable
 from api.founding import restore
 from api.keyring import Keyring, add_key, read_key
+from api.parts import Parts
 from api.services.backups import write_rows
 from api.services.checkpoints import verify_log
 from api.services.drafts import Changes, signed

@@ -11,12 +11,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
-from api.app import Parts
 from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
 from api.errors import Conflict, NotFound, Refusal
 from api.founding import found
 from api.keyring import KeyFileError, read_key
+from api.parts import Parts
 from api.services.drafts import Founding, signed, written
 from api.services.instance import NotFounded
 from api.services.rosters import newcomers

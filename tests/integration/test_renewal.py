@@ -4,12 +4,12 @@ import secrets
 
 import pytest
 
-from api.app import Parts
 from api.crypto.envelopes import public_key
 from api.crypto.failures import InvalidInput
 from api.crypto.oprf import public_key as network_key
 from api.crypto.ristretto import scalar_from_uniform
 from api.keyring import read_key
+from api.parts import Parts
 from api.services.drafts import Changes, signed
 from schemas.documents import Identity
 from tests.factories import ORIGIN, World, refused

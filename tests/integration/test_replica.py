@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from api.app import Parts
 from api.crypto.bearers import new_bearer
 from api.errors import Unauthenticated, Unavailable
+from api.parts import Parts
 from api.services.callers import REMEMBERED_SECONDS
 from api.store.engine import PROMPT_SECONDS, open_engine
 from api.store.replica import Replica

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from api.app import Parts
 from api.crypto.buckets import bucket_word
 from api.crypto.oprf import public_key as network_key
 from api.crypto.ristretto import Scalar, element, multiply, scalar_from_uniform, scalar_mul
 from api.errors import Conflict, Refusal, StaleEpoch, Unavailable
 from api.keyring import KeyFileError, Keyring, read_key
+from api.parts import Parts
 from api.services import rotation as work
 from api.services.drafts import signed
 from api.store.engine import Store

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from api.app import Parts
 from api.crypto.buckets import bucket_word
 from api.crypto.ristretto import Scalar, element, multiply, scalar_from_uniform
 from api.keyring import read_key
+from api.parts import Parts
 from api.services.drafts import signed
 from api.services.following import Following
 from schemas.callers import Caller

@@ -14,10 +14,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
-from api.app import Parts, UnsafeSetting
 from api.crypto.stretching import stretch
 from api.errors import RateLimited
 from api.founding import found
+from api.parts import Parts, UnsafeSetting
 from api.services.drafts import Founding
 from api.services.timekeeping import LEASE
 from api.settings import Settings
