@@ -16,7 +16,7 @@ demo-federation: .venv/runtime web
 web: $(WEB)/dist/manifest.json
 
 test: .venv/development $(WEB)/node_modules/.development web
-	$(BIN)/pytest $(PARALLEL)
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$(PROCESSES) $(BIN)/pytest $(PARALLEL)
 
 check: .venv/development $(WEB)/node_modules/.development
 	$(BIN)/ruff format --check
@@ -25,7 +25,9 @@ check: .venv/development $(WEB)/node_modules/.development
 	$(BIN)/lint-imports
 	$(WEB)/with-node $(WEB)/check-sources
 
-# A process a core, each with its own database servers and browser; a file stays in one of them.
+# One process more than there are cores, since they often wait, each with its own database servers
+# and browser; a file stays in one of them.
+PROCESSES = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What takes too long for every change: crashes by the hundred, fail-over, fuzzing, timing.
