@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response, Security
+from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
 
 from api.routes.edge import StrictRoute
-from api.routes.parts import Member, TheInstance, TheLookups, reader
+from api.routes.parts import Member, TheInstance, lookups_of, reader
 from api.routes.problems import described
 from schemas.documents import Envelope
 from schemas.lookups import (
@@ -31,9 +31,10 @@ router = APIRouter(
 
 
 @router.post("/evaluations", response_model=EvaluationAnswer)
-async def evaluate(query: EvaluationRequest, caller: Member, lookups: TheLookups) -> Response:
-    answer = lookups.evaluate(query, caller).model_dump_json()  # at once: it is valid already
-    return Response(answer, media_type="application/json")
+async def evaluate(query: EvaluationRequest, caller: Member, request: Request) -> Response:
+    answer = lookups_of(request).evaluate(query, caller)
+    # At once: it is valid already.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get(
@@ -42,10 +43,10 @@ async def evaluate(query: EvaluationRequest, caller: Member, lookups: TheLookups
     responses={200: {"content": {BUCKET_TYPE: {}}}, 304: {"description": "Not modified"}},
 )
 async def bucket(
-    epoch: U32, bits: U32, index: U32, _: Member, lookups: TheLookups,
+    epoch: U32, bits: U32, index: U32, _: Member, request: Request,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:  # fmt: skip
-    sealed = lookups.bucket(epoch, bits, index)
+    sealed = lookups_of(request).bucket(epoch, bits, index)
     headers = {"ETag": sealed.etag, "Cache-Control": "private, no-cache"}
     if if_none_match is not None and not _tags(if_none_match).isdisjoint((sealed.etag, "*")):
         return Response(status_code=304, headers=headers)
@@ -53,8 +54,8 @@ async def bucket(
 
 
 @router.get("/network")
-async def network(lookups: TheLookups) -> NetworkInfo:
-    return lookups.network()
+async def network(request: Request) -> NetworkInfo:
+    return lookups_of(request).network()
 
 
 # Described as open, too: a partner shows no token, but signs its request (PROTOCOL.md §8).
@@ -72,8 +73,8 @@ def identity(
 
 
 @router.post("/lookups", response_model=LookupAnswer)
-async def look_up(query: LookupQuery, caller: Member, lookups: TheLookups) -> Response:
-    answer = (await lookups.answer(query, caller)).model_dump_json().encode()
+async def look_up(query: LookupQuery, caller: Member, request: Request) -> Response:
+    answer = (await lookups_of(request).answer(query, caller)).model_dump_json().encode()
     length = ANSWER_BYTES * len(query.identifiers)
     return Response(answer.ljust(length), media_type="application/json")
 
