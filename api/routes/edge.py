@@ -2,19 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
 import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Refusal, TooLarge, Unavailable, UnsupportedMediaType
 from api.routes.problems import refused
 
 BODY_LIMIT = 65_536
+READ_LIMIT = 2 * BODY_LIMIT
+"""A body that is too large is read to its end, if that comes soon: whoever is answered before may
+send the next request where nobody reads any more."""
 LONGEST_NUMBER = 32
 """Digits of a JSON number: no number of the protocol has more than 16."""
 
@@ -55,7 +57,8 @@ class Edge:
             await send(message)
 
         try:
-            body = await _whole_body(receive, Headers(scope=scope))
+            # The first of a name counts; nothing is decoded of what nobody asks for.
+            body = await _whole_body(receive, dict(reversed(scope["headers"])))
             await self._app(scope, _replay(body, receive), sending)
         except _Gone:
             return
@@ -76,28 +79,33 @@ class _Gone(Exception):  # noqa: N818  (a state of things, not an error in them)
     """Nobody is there any more to be answered."""
 
 
-async def _whole_body(receive: Receive, headers: Headers) -> bytes:
+async def _whole_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
     """Read a body of at most `BODY_LIMIT` bytes, whatever its length header says.
 
     Raises TooLarge, UnsupportedMediaType, and _Gone where the body does not come to its end.
     """
-    declared = headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or int(declared[:19]) > BODY_LIMIT:
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared[:19]) > BODY_LIMIT:
         raise TooLarge
-    if declared == "0" and "transfer-encoding" not in headers:
+    if declared == b"0" and b"transfer-encoding" not in headers:
         return b""
-    body = bytearray()
+    body, length = bytearray(), 0
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _Gone
-        body += message.get("body", b"")
+        piece = message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > BODY_LIMIT:
+        length += len(piece)
+        if length <= BODY_LIMIT:
+            body += piece
+        elif length > READ_LIMIT:
             raise TooLarge
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and kind != "application/json":
+    if length > BODY_LIMIT:
+        raise TooLarge
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if body and kind != b"application/json":
         raise UnsupportedMediaType
     return bytes(body)
 

@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -440,6 +441,25 @@ def test_an_endless_body_is_cut_off(server: Server, path: str) -> None:
     problem_of(server.send(path, endless()), 413, "too-large")
     objects = b'{"a":' * 50_000
     problem_of(server.send(path, objects), 413, "too-large")
+
+
+def test_who_sent_a_little_too_much_may_go_on_asking(server: Server) -> None:
+    def haltingly() -> Iterator[bytes]:
+        yield b" " * 66_000
+        time.sleep(0.3)
+        yield b" "
+
+    connection = HTTPConnection(server.address.removeprefix("http://"), timeout=30)
+    with closing(connection):
+        connection.connect()
+        first = connection.sock
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/v1/lookups", haltingly(), headers)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (413, "too-large")
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 204
+        assert connection.sock is first
 
 
 @pytest.mark.parametrize(
