@@ -1,9 +1,11 @@
 """Rows of what partners' logs say, as it arrives and as later entries change it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal_column
+from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, literal_column
+from sqlalchemy.dialects import postgresql
 from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
 
 from api.store.counting import counts, its_partner, its_policy
@@ -107,7 +109,9 @@ class Arrivals:
         columns = ", ".join(names)
         if connection.dialect.name == "postgresql":
             cursor = connection.connection.cursor()
-            with cursor.copy(f"COPY {table.__tablename__} ({columns}) FROM STDIN") as copy:
+            into = f"COPY {table.__tablename__} ({columns}) FROM STDIN (FORMAT BINARY)"
+            with cursor.copy(into) as copy:
+                copy.set_types(_types(table, names))
                 for row in rows:
                     copy.write_row(row)
         else:
@@ -294,6 +298,15 @@ class Arrivals:
         words = select(ForeignIdentifierRow.word).where(*_place(ForeignIdentifierRow, report))
         self._session.flush()
         self._session.exec(insert(UnsealedRow).from_select(["word"], words))
+
+
+@cache
+def _types(table: type[SQLModel], names: Sequence[str]) -> list[str]:
+    """Return what PostgreSQL calls the types of a table's columns: in binary it converts none."""
+    columns = cast(Table, inspect(table).local_table).columns
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    types = [columns[name].type.compile(dialect) for name in names]
+    return [one.partition("(")[0].lower() for one in types]
 
 
 def _at(
