@@ -155,7 +155,7 @@ class Ingest:
         if isinstance(entry, SignedEntry):
             outcome = APPLIED
             if refusal not in NOT_KEPT:
-                text = entry.model_dump_json(exclude={"seq"})
+                text = entry.text()
         if refusal is None:
             self._known.add(leaf)
         else:

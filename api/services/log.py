@@ -161,7 +161,7 @@ class Log:
         items = [
             _Item(
                 entry_leaf(entry),
-                entry.model_dump_json(exclude={"seq"}) if isinstance(entry, SignedEntry) else None,
+                entry.text() if isinstance(entry, SignedEntry) else None,
             )
             for entry in entries
         ]

@@ -58,11 +58,11 @@ class Pages:
         self, worker: ThreadPoolExecutor, position: Position, head: Head
     ) -> Iterator[Sequence[JudgedPage]]:
         ours, by = position.row.checkpoint, self._positions.in_force(position.row.origin)
-        waiting = worker.submit(self._page, position)
+        waiting = worker.submit(self._fetched, position)
         run: list[JudgedPage] = []
         while True:
             try:
-                page = waiting.result()
+                page = _read(waiting.result())
                 opened = self._opened(position, page, ours)
                 _check_passing(position, opened, head, page)
             except Exception:
@@ -73,8 +73,8 @@ class Pages:
             ours = page.checkpoint.model_dump_json()
             is_last = position.frontier.size >= head.checkpoint.size
             if not is_last:
-                # Only this: two threads that both compute would be slower than one.
-                waiting = worker.submit(self._page, position)
+                # Only this, and not to read it: two threads that compute are slower than one.
+                waiting = worker.submit(self._fetched, position)
             renews = announced(opened.entries, position.identity) > 0
             if renews and run:
                 yield run
@@ -98,19 +98,17 @@ class Pages:
                 self._probe(position, ours)
             raise
 
-    def _page(self, position: Position, first: int | None = None) -> Page:
+    def _fetched(self, position: Position, first: int | None = None) -> bytes:
         """Fetch a page from where we are; or, from `first` on, what ends where we are."""
         size = position.frontier.size
         start, limit = (size, MOST_ENTRIES) if first is None else (first, size - first)
         url = f"{position.feed}/entries?from={start}&limit={limit}"
         try:
-            return Page.model_validate_json(self._remote.get(url, most=PAGE_BYTES))
+            return self._remote.get(url, most=PAGE_BYTES)
         except PartnerFailure as failed:
             if failed.code == "too-large":
                 raise InvalidInput("page-too-large") from None
             raise
-        except ValidationError:
-            raise PartnerFailure("bad-answer") from None
 
     def _probe(self, position: Position, ours: str | None) -> None:
         """Ask what the log was when it was as long as what we have; raise where it was another.
@@ -121,13 +119,21 @@ class Pages:
         if ours is None or not size:
             return
         try:
-            envelope = self._page(position, size - 1).checkpoint
+            envelope = _read(self._fetched(position, size - 1)).checkpoint
             then = open_checkpoint(envelope, position.identity.log_key)
         except (InvalidInput, PartnerFailure):
             return  # it won't say: then the page is wrong
         same = (then.log, then.size) == (position.identity.log, size)
         if same and then.root != position.frontier.root:
             raise ContradictionError("fork", ours, envelope.model_dump_json())
+
+
+def _read(body: bytes) -> Page:
+    """Return the page that a partner has answered; raise PartnerFailure for anything else."""
+    try:
+        return Page.model_validate_json(body)
+    except ValidationError:
+        raise PartnerFailure("bad-answer") from None
 
 
 def announced(entries: Sequence[FeedEntry], pinned: Identity) -> int:

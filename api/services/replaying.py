@@ -66,7 +66,7 @@ class Replay:
             report = self._lost(tx, identity, document)
         now = self._clock()
         values: dict[str, object] = {
-            "envelope": entry.model_dump_json(exclude={"seq"}),
+            "envelope": entry.text(),
             "entry": leaf,
             "publish_at": to_the_hour(now),
             "published_severity": document.severity,

@@ -48,6 +48,7 @@ from schemas.documents import (
     Retract,
     RetractReason,
     Root,
+    Signature,
     Status,
 )
 
@@ -113,6 +114,24 @@ def test_an_envelope_takes_only_the_names_on_the_wire() -> None:
     envelope["payload_type"] = envelope.pop("payloadType")
     with pytest.raises(ValidationError):
         Envelope.model_validate(envelope)
+
+
+@given(
+    payload=st.binary(max_size=99),
+    payload_type=st.text(st.characters(codec="utf-8"), max_size=100),
+    signatures=st.lists(st.binary(min_size=64, max_size=64), min_size=1, max_size=3),
+)
+def test_an_envelope_is_written_by_hand_as_pydantic_reads_it(
+    payload: bytes, payload_type: str, signatures: list[bytes]
+) -> None:
+    keyid = f"{'A' * 43}="
+    envelope = Envelope(
+        payload=payload,
+        payloadType=payload_type,
+        signatures=tuple(Signature(keyid=keyid, sig=one) for one in signatures),
+    )
+    assert Envelope.model_validate_json(envelope.text()) == envelope
+    assert json.loads(envelope.text()) == json.loads(envelope.model_dump_json())
 
 
 def test_an_envelope_without_signatures_is_refused() -> None:
