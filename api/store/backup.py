@@ -58,7 +58,7 @@ class Backup:
             if counted is not None:
                 self._session.execute(
                     text(
-                        f"SELECT setval(pg_get_serial_sequence('{table.name}', '{counted.name}'), "  # noqa: S608
+                        f"SELECT setval(pg_get_serial_sequence('{table.name}', '{counted.name}'), "  # noqa: S608  (our own names)
                         f"(SELECT coalesce(max({counted.name}), 0) + 1 FROM {table.name}), false)"
                     )
                 )
