@@ -27,8 +27,11 @@ from tests.e2e.conftest import bearer_of, this_month
 from tests.factories import Moderator, World, submission
 
 PROGRESS = ("submitted", "in_review", "approved", "published", "withdrawn")
-FOR_NOW = {None, "unreachable", "unavailable", "wrong-epoch", "identity-refresh"}
-"""Why a partner may get nothing while we, or our database, are away, or in another epoch."""
+FOR_NOW = {None, "unreachable", "bad-answer", "unavailable", "wrong-epoch", "identity-refresh"}
+"""Why a partner may get nothing while we, or our database, are away, or in another epoch.
+
+An answer in whose middle we die is a bad one.
+"""
 REPORTERS = 3
 AT_ONCE = 10
 
