@@ -22,6 +22,8 @@ _folder = pytest.StashKey[str]()
 
 T = TypeVar("T")
 
+pytest.register_assert_rewrite("tests.storm", "tests.life")  # whatever fails there shows its values
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:

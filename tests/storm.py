@@ -176,12 +176,13 @@ class Storm:
         partner.approve(partner.queue(self.colleagues[0])[-1], *self.colleagues)
         self.elsewhere += 1
 
-    def watch(self) -> None:
+    def watch(self) -> str | None:
         """Let the partner read our log: what it saw once can never be otherwise."""
         self.partner.clock.now = datetime.now(UTC)
         code = self.partner.parts.following.sync(self.world.origin).code
         self.heard[f"partner: {code}"] += 1
         assert code in FOR_NOW, code
+        return code
 
     # All of them together.
 
@@ -259,6 +260,7 @@ class Storm:
             delta = rotation.take(self.world.shared())
             rotation.convert(delta, lambda _done, _total: None)
             rotation.switch(signed(rotation.draft(delta), [read_key(self.partner.root)]), delta)
+            self.partner.parts.instance.serve()  # as its server would, every few seconds
 
     def _epoch(self) -> int:
         while True:
@@ -290,7 +292,7 @@ class Storm:
                 persons = list(range(first, first + AT_ONCE))
                 counts = [live[about] + (about < self.elsewhere) for about in persons]
                 until(partial(self._are_given, http, persons, counts), (persons, counts))
-        self.watch()
+        assert self.watch() is None
         (line,) = self.partner.parts.partners.all()
         assert (line.counted, line.refused, line.state) == (live.total(), {}, "following")
         (line,) = self.world.parts.partners.all()
