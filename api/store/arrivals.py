@@ -1,13 +1,12 @@
 """Rows of what partners' logs say, as it arrives and as later entries change it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Table, bindparam, insert, inspect, literal_column
-from sqlalchemy.dialects import postgresql
-from sqlmodel import Session, SQLModel, case, col, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, literal_column
+from sqlmodel import Session, case, col, delete, func, select, update
 
+from api.store.bulk import insert_all
 from api.store.counting import counts, its_partner, its_policy
 from schemas.partner_tables import (
     ForeignEntryRow,
@@ -70,9 +69,6 @@ class NewWord(NamedTuple):
     word: int
 
 
-Row = NewEntry | NewReport | NewIdentifier | NewWord
-
-
 class Signed(NamedTuple):
     """Where a report stands, who signed it, and how many had to."""
 
@@ -101,23 +97,7 @@ class Arrivals:
             (UnsealedRow, words),
         ):
             if rows:
-                self._insert(table, rows)
-
-    def _insert(self, table: type[SQLModel], rows: Sequence[Row]) -> None:
-        """Insert as the driver does: what SQLAlchemy does to each row costs more than the row."""
-        connection, names = self._session.connection(), rows[0]._fields
-        columns = ", ".join(names)
-        if connection.dialect.name == "postgresql":
-            cursor = connection.connection.cursor()
-            into = f"COPY {table.__tablename__} ({columns}) FROM STDIN (FORMAT BINARY)"
-            with cursor.copy(into) as copy:
-                copy.set_types(_types(table, names))
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            marks = ", ".join("?" * len(names))
-            statement = f"INSERT INTO {table.__tablename__} ({columns}) VALUES ({marks})"  # noqa: S608  (our own names)
-            connection.exec_driver_sql(statement, list(rows))
+                insert_all(self._session, table, rows[0]._fields, rows)
 
     def entries(self, partner: int, log: int, first: int, limit: int) -> list[ForeignEntryRow]:
         """Return entries from the sequence number `first` on, in order."""
@@ -298,15 +278,6 @@ class Arrivals:
         words = select(ForeignIdentifierRow.word).where(*_place(ForeignIdentifierRow, report))
         self._session.flush()
         self._session.exec(insert(UnsealedRow).from_select(["word"], words))
-
-
-@cache
-def _types(table: type[SQLModel], names: Sequence[str]) -> list[str]:
-    """Return what PostgreSQL calls the types of a table's columns: in binary it converts none."""
-    columns = cast(Table, inspect(table).local_table).columns
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    types = [columns[name].type.compile(dialect) for name in names]
-    return [one.partition("(")[0].lower() for one in types]
 
 
 def _at(

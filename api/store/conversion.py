@@ -6,6 +6,7 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, and_, col, delete, exists, func, select, text, union, update
 
+from api.store.bulk import insert_all
 from schemas.partner_tables import ForeignIdentifierRow
 from schemas.tables import (
     ConvertedRow,
@@ -23,10 +24,6 @@ LOCKED = "report, identifier, foreign_report, foreign_identifier"
 
 
 COLUMNS = ("word", "token", "epoch", "next_word", "next_token")
-_INTO = f"converted ({', '.join(COLUMNS)})"
-TYPES = ("int8", "bytea", "int4", "int8", "bytea")
-COPIED = f"COPY {_INTO} FROM STDIN (FORMAT BINARY)"
-ONE_BY_ONE = f"INSERT INTO {_INTO} VALUES (?, ?, ?, ?, ?)"  # noqa: S608  (our own names)
 
 Converted: TypeAlias = tuple[int, bytes, int, int, bytes]
 """A word and a token, the next epoch, and what they become in it."""
@@ -68,15 +65,7 @@ class Conversion:
 
     def add(self, rows: Sequence[Converted]) -> None:
         """Keep what tokens become; raise IntegrityError for one that is converted already."""
-        connection = self._session.connection()
-        # By the drivers' fastest ways, since there can be a million rows.
-        if connection.dialect.name == "postgresql":
-            with connection.connection.cursor().copy(COPIED) as copy:
-                copy.set_types(TYPES)
-                for row in rows:
-                    copy.write_row(row)
-        else:
-            connection.exec_driver_sql(ONE_BY_ONE, list(rows))
+        insert_all(self._session, ConvertedRow, COLUMNS, rows)
 
     def clear(self) -> None:
         """Forget what tokens become."""
