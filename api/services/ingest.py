@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from api.crypto.buckets import bucket_word
 from api.crypto.failures import InvalidInput
-from api.services.judging import Candidate, JudgedPage, Step, judge
+from api.services.judging import Candidate, JudgedPage, Step, check_signers, open_all
 from api.store.arrivals import NewEntry, NewIdentifier, NewReport, NewWord
 from api.store.transaction import Transaction
 from api.trust import (
@@ -129,7 +129,8 @@ class Ingest:
         Nothing here depends on the report before, and a step stays fast while it is repeated.
         """
         if by != self._in_force:  # another version has come into force in this very page
-            judge(candidates, self._in_force, self._terms.today)
+            open_all(candidates, self._in_force, self._terms.today)
+            check_signers(candidates, self._in_force)
         for one in candidates:
             one.refuse_first(self._refuse_known)
         for one in candidates:

@@ -3,7 +3,9 @@
 Verification is most of the work with a log. Done here, it holds up nobody who writes meanwhile.
 """
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 
@@ -61,19 +63,30 @@ class JudgedPage:
     steps: Sequence[Step]
     by: Identity | None
 
+    def reports(self) -> list[Candidate]:
+        """Return those of its steps that are reports."""
+        return [one for one in self.steps if isinstance(one, Candidate)]
 
-def judged(opened: OpenedPage, checkpoint: str, by: Identity | None, today: date) -> JudgedPage:
-    """Return a page with its reports judged as if `by` were in force for all of it."""
+
+def opened_by(opened: OpenedPage, checkpoint: str, by: Identity | None, today: date) -> JudgedPage:
+    """Return a page with its reports opened as if `by` were in force for all of it.
+
+    Who signed them is still to be checked: `check_signers` does.
+    """
     steps = [
         Candidate(entry, leaf) if _is_report(entry) else Step(entry, leaf)
         for entry, leaf in zip(opened.entries, opened.leaves, strict=True)
     ]
-    judge([one for one in steps if isinstance(one, Candidate)], by, today)
-    return JudgedPage(opened, checkpoint, steps, by)
+    page = JudgedPage(opened, checkpoint, steps, by)
+    open_all(page.reports(), by, today)
+    return page
 
 
-def judge(candidates: Sequence[Candidate], by: Identity | None, today: date) -> None:
-    """Open reports and check who signed them, each step for all: repeated, it stays fast."""
+# Each step is taken for all: repeated, it stays fast.
+
+
+def open_all(candidates: Sequence[Candidate], by: Identity | None, today: date) -> None:
+    """Open reports, whatever came of them before."""
 
     def open_one(one: Candidate) -> None:
         if by is None:
@@ -82,15 +95,33 @@ def judge(candidates: Sequence[Candidate], by: Identity | None, today: date) -> 
         if not KEPT_HERE.isdisjoint(one.report.categories):
             raise InvalidInput("malformed")
 
-    def check_signers(one: Candidate) -> None:
-        assert by is not None
-        one.signed = signers(one.entry, by, one.report.collective)
-
     for one in candidates:
         one.refusal = None
         one.attempt(open_one)
-    for one in candidates:
-        one.attempt(check_signers)
+
+
+def check_signers(
+    candidates: Sequence[Candidate], by: Identity | None, helpers: Executor | None = None
+) -> None:
+    """Check who signed opened reports: here, and by `helpers` on the other cores meanwhile.
+
+    A verification leaves the interpreter free.
+    """
+    left = iter(candidates)
+
+    def check(one: Candidate) -> None:
+        assert by is not None
+        one.signed = signers(one.entry, by, one.report.collective)
+
+    def check_what_is_left() -> None:
+        for one in left:
+            one.attempt(check)
+
+    others = range(1, os.cpu_count() or 1)
+    helping = [helpers.submit(check_what_is_left) for _ in others] if helpers else []
+    check_what_is_left()
+    for one in helping:
+        one.result()
 
 
 def _is_report(entry: FeedEntry) -> bool:

@@ -1,5 +1,6 @@
 """The pages of a partner's log, fetched one ahead of whoever verifies and applies them."""
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from api.crypto.failures import InvalidInput
 from api.errors import PartnerFailure
 from api.services.instance import Clock
-from api.services.judging import JudgedPage, judged
+from api.services.judging import JudgedPage, check_signers, opened_by
 from api.services.positions import ContradictionError, Position, Positions
 from api.services.succession import Remote
 from api.trust import OpenedPage, open_checkpoint, open_log_entry, open_page
@@ -48,17 +49,18 @@ class Pages:
         in which the log announces an identity is given alone. What is left at the end of the block
         is not waited for.
         """
-        worker = ThreadPoolExecutor(1, thread_name_prefix="pages")
+        # One of them fetches, the others help with what is fetched.
+        workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pages")
         try:
-            yield self._pages(worker, position, head)
+            yield self._pages(workers, position, head)
         finally:
-            worker.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown(wait=False, cancel_futures=True)
 
     def _pages(
-        self, worker: ThreadPoolExecutor, position: Position, head: Head
+        self, workers: ThreadPoolExecutor, position: Position, head: Head
     ) -> Iterator[Sequence[JudgedPage]]:
         ours, by = position.row.checkpoint, self._positions.in_force(position.row.origin)
-        waiting = worker.submit(self._fetched, position)
+        waiting = workers.submit(self._fetched, position)
         run: list[JudgedPage] = []
         while True:
             try:
@@ -72,14 +74,16 @@ class Pages:
             position = replace(position, frontier=opened.frontier)
             ours = page.checkpoint.model_dump_json()
             is_last = position.frontier.size >= head.checkpoint.size
-            if not is_last:
-                # Only this, and not to read it: two threads that compute are slower than one.
-                waiting = worker.submit(self._fetched, position)
             renews = announced(opened.entries, position.identity) > 0
             if renews and run:
                 yield run
                 run = []
-            run.append(judged(opened, ours, by, self._clock().date()))
+            run.append(opened_by(opened, ours, by, self._clock().date()))
+            if not is_last:
+                # Not before: two threads that need the interpreter are slower than one. And only
+                # fetched, for the same reason.
+                waiting = workers.submit(self._fetched, position)
+            check_signers(run[-1].reports(), by, workers)
             # Where the next has to be waited for there is time to write.
             if is_last or renews or len(run) == MOST_PAGES or not waiting.done():
                 yield run
