@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from nacl.public import PrivateKey
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import insert
 
 from api.crypto.envelopes import entry_id, key_id, pae, public_key, sign, verify_bytes
 from api.crypto.merkle import Frontier
@@ -49,7 +49,7 @@ from schemas.documents import (
 from schemas.feed import MOST_ENTRIES, Page, Policy, SignedEntry, WellKnown
 from schemas.tables import ReportRow
 from tests.factories import Clock, World
-from tests.services import postgresql
+from tests.services import database, postgresql
 
 ORIGIN, FEED = "partner.example", "http://127.0.0.1:1/feed/v1/"
 WRITERS, APPENDED = 8, 4_000
@@ -349,13 +349,12 @@ def feed_rows() -> list[tuple[str, str]]:
         tempfile.TemporaryDirectory() as name,
         postgresql("fsync=on", "synchronous_commit=on", "full_page_writes=on") as server,
     ):
-        folder, url = Path(name), f"{server}/postgres"
-        rows += _ingest_rows("PostgreSQL", folder, url)
+        folder = Path(name)
+        rows += _ingest_rows("PostgreSQL", folder, f"{server}/postgres")
         for at_once, how in ((A_TRANSACTION, "as they are published"), (1, "one by one")):
-            database = f"appending{at_once}"
-            _create(url, database)
+            title = f"appending{at_once}"
             rate, lost = appending(
-                folder / database, f"{server}/{database}", f"sqlite:///{folder}/{database}.db",
+                folder / title, database(server, title), f"sqlite:///{folder}/{title}.db",
                 APPENDED, at_once,
             )  # fmt: skip
             rows.append((f"appending, {WRITERS} processes, {how}", f"{rate:.0f} entries/s"))
@@ -363,21 +362,14 @@ def feed_rows() -> list[tuple[str, str]]:
     return rows
 
 
-def _ingest_rows(database: str, folder: Path, url: str) -> list[tuple[str, str]]:
+def _ingest_rows(kind: str, folder: Path, url: str) -> list[tuple[str, str]]:
     whole, one = ingest(folder / "ingest", url, REPORTS)
     return [
-        (f"feed of {REPORTS:,} reports, {database}", f"{whole['ratio']:.2f} × verification alone"),
-        (f"… on one core, {database}", f"{one['ratio']:.2f} ×"),
-        (f"… memory above idle, {database}", f"{whole['memory']:.0f} MB"),
-        (f"… purge of {REPORTS:,} reports, {database}", f"{whole['purge']:.2f} s"),
+        (f"feed of {REPORTS:,} reports, {kind}", f"{whole['ratio']:.2f} × verification alone"),
+        (f"… on one core, {kind}", f"{one['ratio']:.2f} ×"),
+        (f"… memory above idle, {kind}", f"{whole['memory']:.0f} MB"),
+        (f"… purge of {REPORTS:,} reports, {kind}", f"{whole['purge']:.2f} s"),
     ]
-
-
-def _create(url: str, name: str) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
 
 
 if __name__ == "__main__":

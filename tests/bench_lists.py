@@ -57,14 +57,14 @@ def _timed(work: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def cut_alike(folder: Path, tokens: int) -> tuple[World, str, Layout]:
+def cut_alike(folder: Path, url: str, tokens: int) -> tuple[World, str, Layout]:
     """Return an instance whose list of that many is cut as one of `TOKENS`, and a member's token.
 
     It keeps the lease of the timed work, so that nobody cuts the list as it should be.
     """
     folder.mkdir()
     clock = Clock(datetime.now(UTC))
-    world = World(folder, f"sqlite:///{folder}/b.db", clock)
+    world = World(folder, url, clock)
     world.collective("rose", 1)
     layout = plan_layout(TOKENS)
     count, hour = 1 << layout.bits, int(clock.now.timestamp()) // 3600

@@ -9,11 +9,12 @@ import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from tests.bench_load import (
 from tests.bench_peers import nginx_row
 from tests.bench_rotation import TOKENS, stocked
 from tests.factories import CHEAP, Clock, World
-from tests.services import free_port, postgresql
+from tests.services import database, free_port, postgresql
 
 FULL = Argon2id(m_kib=65_536, t=3)
 QUOTAS = {"per_hour": 1_000_000, "per_day": 1_000_000, "collective_per_day": 1_000_000}
@@ -207,14 +208,14 @@ def _stretched(identifier: Identifier, cost: Argon2id) -> float:
     return time.perf_counter() - start
 
 
-def plain_rows(folder: Path, private_one: float) -> list[Row]:
+def plain_rows(folder: Path, url: str, private_one: float) -> list[Row]:
     """Saturate a server with plain look-ups at full cost, and ask other things meanwhile.
 
     `private_one` is the seconds of a private look-up.
     """
     folder.mkdir()
     clock = Clock(datetime.now(UTC))
-    world = World(folder, f"sqlite:///{folder}/b.db", clock, dict(QUOTAS), cost=FULL)
+    world = World(folder, url, clock, dict(QUOTAS), cost=FULL)
     world.collective("rose", 1)
     token = world.member("rose").bearer.get_secret_value()
     world.close()
@@ -267,13 +268,12 @@ def _probed(ours: Process, bearer: dict[str, str], meanwhile: Callable[[], objec
     return percentile(times, 0.99)
 
 
-def alike_rows(folder: Path) -> list[Row]:
+def alike_rows(folder: Path, place: Callable[[str], str]) -> list[Row]:
     """Compare lists of three lengths that are cut alike."""
-    folder.mkdir()
     sizes = (TOKENS // 100, TOKENS // 10, TOKENS)
     rates: dict[int, float] = {}
     for tokens in sizes:
-        world, token, layout = cut_alike(folder / str(tokens), tokens)
+        world, token, layout = cut_alike(folder / str(tokens), place(f"alike{tokens}"), tokens)
         with served(world) as ours:
             bearer = {"Authorization": f"Bearer {token}"}
             paths = [f"/v1/buckets/1/{layout.bits}/{n}" for n in range(1 << layout.bits)]
@@ -291,21 +291,19 @@ def alike_rows(folder: Path) -> list[Row]:
 def lookup_rows() -> Iterator[Row]:
     """Run all of it, on both databases where there are both; yield the rows of the table."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        looked_up = yield from _on("SQLite", folder, f"sqlite:///{folder}/b.db")
-        yield from plain_rows(folder / "plain", looked_up.new)
-        yield from alike_rows(folder / "alike")
+        yield from _on("SQLite", Path(name), lambda title: f"sqlite:///{name}/{title}.db")
     with (
         suppress(ImportError, OSError),
         tempfile.TemporaryDirectory() as name,
         postgresql("max_wal_size=4GB") as server,
     ):
-        yield from _on("PostgreSQL", Path(name), f"{server}/postgres")
+        yield from _on("PostgreSQL", Path(name), partial(database, server))
 
 
-def _on(database: str, folder: Path, url: str) -> Generator[Row, None, Private]:
-    yield f"{TOKENS:,} tokens, {database}", ""
-    world = stocked(folder, url, TOKENS, Clock(datetime.now(UTC)), **QUOTAS)
+def _on(kind: str, folder: Path, place: Callable[[str], str]) -> Iterator[Row]:
+    """Yield the rows of a kind of database; `place` makes one of a name, and gives its URL."""
+    yield f"{TOKENS:,} tokens, {kind}", ""
+    world = stocked(folder, place("stocked"), TOKENS, Clock(datetime.now(UTC)), **QUOTAS)
     token = world.member("rose").bearer.get_secret_value()
     root = root_fingerprint(world.identity.root)
     yield from list_rows(world)
@@ -320,4 +318,5 @@ def _on(database: str, folder: Path, url: str) -> Generator[Row, None, Private]:
             "memory of a process",
             (f"{ours.memory():.0f} MB, {ours.memory('RssAnon'):.0f} of it its own  [≤ 100]"),
         )
-    return looked_up
+    yield from plain_rows(folder / "plain", place("plain"), looked_up.new)
+    yield from alike_rows(folder, place)

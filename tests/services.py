@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, text
+
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=100")
 DEADLINE = 30
 
@@ -60,6 +62,15 @@ def postgresql(*chosen: str) -> Iterator[str]:
         place.call("initdb", "-U postgres -A trust -E UTF8 --no-sync --locale=C", "cluster")
         with place.running("cluster", free_port(), chosen) as url:
             yield url
+
+
+def database(server: str, name: str) -> str:
+    """Make a database in a running PostgreSQL; return its URL."""
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{server}/{name}"
 
 
 @dataclass(frozen=True)
