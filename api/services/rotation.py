@@ -32,6 +32,8 @@ from schemas.reports import Status
 
 AT_ONCE = 1_000
 """Tokens a transaction: what a stop loses, and how long a writer may have to wait."""
+AT_THE_END = 50_000
+"""Tokens at once where nobody can write meanwhile: nearly all are converted by then."""
 BEGINNING = -1
 """Below all words."""
 
@@ -153,7 +155,7 @@ def carry_over(tx: Transaction, network: str, epoch: int, factor: Scalar, now: d
     step.drop_others(tx)
     for table in TABLES:
         after = BEGINNING
-        while words := tx.conversion.missing(table, after, AT_ONCE):
+        while words := tx.conversion.missing(table, after, AT_THE_END):
             tx.conversion.add(step.converted(words))
             after = max(words.values())
     tx.conversion.swap()

@@ -24,6 +24,8 @@ SEALED_AGAIN_HOURS = 20
 """Before the 24 hours that are promised are over."""
 WORD_BITS = 32
 MONTHS_A_YEAR = 12
+NEIGHBOURS = 8
+"""Buckets that are read together when all are: the database then reads its tables in one go."""
 
 TOKEN_BYTES = 32
 
@@ -73,7 +75,11 @@ class Sealer:
             held = {index: entries for index, entries, _, _ in summaries}
             due = {bucket_index(row.word, layout.bits) for row in changes}
             due |= {i for i, _, hour, day in summaries if _is_old(hour, day, now)}
-            fresh = {index: _entries(tx, index, layout.bits, now) for index in due}
+            fresh = {
+                index: entries
+                for index in due
+                for entries in _read(tx, range(index, index + 1), layout.bits, now)
+            }
             held |= {index: len(entries) for index, entries in fresh.items()}
             if self._planned(held, layout.bits) != layout:
                 sealed = self._lay_out(tx, identity, now, generation)
@@ -94,7 +100,12 @@ class Sealer:
         bits, layout = -1, plan_layout(tx.buckets.tokens(), self._limit)
         while layout.bits > bits:
             bits = layout.bits
-            parts = [_Packed.of(_entries(tx, i, bits, now)) for i in range(1 << bits)]
+            count = 1 << bits
+            parts = [
+                _Packed.of(entries)
+                for first in range(0, count, NEIGHBOURS)
+                for entries in _read(tx, range(first, min(first + NEIGHBOURS, count)), bits, now)
+            ]
             layout = self._planned({i: len(part.counts) for i, part in enumerate(parts)}, bits)
         width = 1 << (bits - layout.bits)
         cut = (
@@ -148,16 +159,18 @@ class Sealer:
         return done
 
 
-def _entries(tx: Transaction, index: int, bits: int, now: datetime) -> list[Entry]:
-    """Return the tokens of one of 2^`bits` buckets with their counts."""
+def _read(tx: Transaction, indexes: range, bits: int, now: datetime) -> Iterator[list[Entry]]:
+    """Yield, of neighbouring ones of 2^`bits` buckets, the tokens with their counts."""
     width = 1 << (WORD_BITS - bits)
     recent_from = f"{now.year - (now.month < MONTHS_A_YEAR):04}-{now.month % 12 + 1:02}"
-    reports: dict[bytes, list[_Report]] = {}
-    listed = tx.buckets.listed(index * width, (index + 1) * width - 1, f"{now:%Y-%m-%d}")
-    for token, severity, month, collective in listed:
+    buckets: list[dict[bytes, list[_Report]]] = [{} for _ in indexes]
+    first = indexes.start * width
+    listed = tx.buckets.listed(first, indexes.stop * width - 1, f"{now:%Y-%m-%d}")
+    for word, token, severity, month, collective in listed:
         report = (severity, (month or "") >= recent_from, collective)
-        reports.setdefault(token, []).append(report)
-    return [(token, _counts(tuple(held))) for token, held in reports.items()]
+        buckets[(word - first) // width].setdefault(token, []).append(report)
+    for bucket in buckets:
+        yield [(token, _counts(tuple(held))) for token, held in bucket.items()]
 
 
 @lru_cache(maxsize=4096)  # nearly every token has one report, and most of these look alike

@@ -24,8 +24,8 @@ from schemas.tables import (
 
 THE_LAYOUT = 1
 
-Listed = tuple[bytes, str | None, str | None, str]
-"""A token, and of one report that counts: severity, month, and its collective's name anywhere."""
+Listed = tuple[int, bytes, str | None, str | None, str]
+"""A word, its token, and of one report that counts severity, month, and its collective anywhere."""
 
 _HOLDERS = (IdentifierRow, ForeignIdentifierRow)
 
@@ -42,6 +42,7 @@ def _listed() -> CompoundSelect[Any]:
     today = bindparam("today", type_=String)
     ours = (
         columns(
+            col(IdentifierRow.word),
             col(IdentifierRow.token),
             col(ReportRow.published_severity),
             col(ReportRow.published_month),
@@ -56,6 +57,7 @@ def _listed() -> CompoundSelect[Any]:
     )
     theirs = (
         columns(
+            col(ForeignIdentifierRow.word),
             col(ForeignIdentifierRow.token),
             col(ForeignReportRow.severity),
             col(ForeignReportRow.month),

@@ -1,9 +1,10 @@
 """Rows of tokens on their way into the next epoch (PROTOCOL.md §9)."""
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import BigInteger, ColumnElement, inspect, literal
+from sqlalchemy import Table as SQLTable
 from sqlmodel import Session, and_, col, delete, exists, func, select, text, union, update
 
 from api.store.bulk import insert_all
@@ -19,8 +20,8 @@ TABLES: tuple[Table, ...] = (IdentifierRow, ForeignIdentifierRow)
 """All that hold tokens."""
 CACHE_KIB = 512 * 1024
 """What SQLite may use of memory for the change of a million tokens."""
-LOCKED = "report, identifier, foreign_report, foreign_identifier"
-"""Parents before children, as everybody else reaches them."""
+REPORTS, TOKENS = "report, foreign_report", "identifier, foreign_identifier"
+"""In the order in which everybody else reaches them."""
 
 
 COLUMNS = ("word", "token", "epoch", "next_word", "next_token")
@@ -50,18 +51,26 @@ class Conversion:
         return self._session.exec(select(ConvertedRow).limit(1)).first()
 
     def missing(self, table: Table, after: int, limit: int) -> dict[bytes, int]:
-        """Return tokens of a table that are not converted, with their words, in that order.
+        """Return tokens of a table that are not converted, with their words.
 
-        Only those of words above `after`, and about `limit`: all of each word, since two tokens
-        can have one.
+        They are of words above `after`, the lowest there are: about `limit`, and all of each word,
+        since two tokens can have one.
         """
         query = select(table.token, table.word).where(~exists().where(_is_of(table)))
-        page = query.where(col(table.word) > after).order_by(col(table.word)).limit(limit)
-        found = dict(self._session.exec(page).all())
-        if found:
-            last = max(found.values())
-            found |= dict(self._session.exec(query.where(col(table.word) == last).distinct()).all())
-        return found
+        word = col(table.word)
+        # Between two words, both known: else PostgreSQL may go through all of a table for a page.
+        while (last := self._last_of_page(table, after, limit)) is not None:
+            page = query.where(word > _written(after), word <= _written(last))
+            if found := dict(self._session.exec(page).all()):
+                return found
+            after = last
+        return {}
+
+    def _last_of_page(self, table: Table, after: int, limit: int) -> int | None:
+        word = col(table.word)
+        page = select(word).where(word > _written(after)).order_by(word).limit(limit).subquery()
+        last: int | None = self._session.exec(select(func.max(page.c.word))).one()
+        return last
 
     def add(self, rows: Sequence[Converted]) -> None:
         """Keep what tokens become; raise IntegrityError for one that is converted already."""
@@ -72,24 +81,33 @@ class Conversion:
         self._session.exec(delete(ConvertedRow))
 
     def lock(self) -> None:
-        """Let nobody else write reports or tokens until the transaction ends."""
+        """Let nobody else write reports or tokens, nor read tokens, until the transaction ends."""
         connection = self._session.connection()
         if connection.dialect.name == "postgresql":
-            connection.execute(text(f"LOCK TABLE {LOCKED} IN EXCLUSIVE MODE"))
+            connection.execute(text(f"LOCK TABLE {REPORTS} IN EXCLUSIVE MODE"))
+            connection.execute(text(f"LOCK TABLE {TOKENS} IN ACCESS EXCLUSIVE MODE"))
         else:
             # One writer there is anyway, but its pages should not go to the disk one by one.
             connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     def swap(self) -> None:
         """Exchange every token for what it becomes."""
+        connection = self._session.connection()
+        # Built anew they take a fraction of what a million changes, each somewhere else, would.
+        indexes = [
+            one for table in TABLES for one in cast(SQLTable, inspect(table).local_table).indexes
+        ]
+        for index in indexes:
+            index.drop(connection)
         for table in TABLES:
             change = update(table).where(_is_of(table))
             values = change.values(token=ConvertedRow.next_token, word=ConvertedRow.next_word)
             self._session.exec(values)
-        connection = self._session.connection()
+        for index in indexes:
+            index.create(connection)
         if connection.dialect.name == "postgresql":
             # Before it has looked itself, it may read all tokens for each report to seal the list.
-            connection.execute(text(f"ANALYZE {LOCKED}"))
+            connection.execute(text(f"ANALYZE {REPORTS}, {TOKENS}"))
 
     def half_approved(self) -> Iterable[ReportRow]:
         """Return the reports that some have signed, and not enough."""
@@ -104,3 +122,8 @@ def _is_of(table: Table) -> ColumnElement[bool]:
     return and_(
         col(ConvertedRow.word) == col(table.word), col(ConvertedRow.token) == col(table.token)
     )
+
+
+def _written(word: int) -> ColumnElement[int]:
+    """Return a word as a statement's own, by which it is planned."""
+    return literal(word, BigInteger, literal_execute=True)
