@@ -19,11 +19,7 @@ from tests.e2e.browser.acts import MESSAGE, button, check, paste, sign_in, submi
 from tests.e2e.browser.conftest import Phone
 from tests.e2e.conftest import LISTED, TWICE, UNLISTED, Cast, Server
 
-# What is on the phone does not depend on the database behind the server.
-pytestmark = [
-    pytest.mark.usefixtures("cast"),
-    pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("cast")
 
 DANGER = "danger: do not meet"
 ONE = f"1 report from 1 collective, most serious: {DANGER}"

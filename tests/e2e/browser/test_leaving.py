@@ -11,11 +11,7 @@ from tests.e2e.browser.acts import MESSAGE, button, check, go, paste, sign_in, s
 from tests.e2e.browser.conftest import Phone
 from tests.e2e.conftest import TWICE, Cast, Server, eventually
 
-# What is on the phone does not depend on the database behind the server.
-pytestmark = [
-    pytest.mark.usefixtures("cast"),
-    pytest.mark.parametrize("shared_database", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.usefixtures("cast")
 
 BEFORE = "data:text/html,<title>before</title><p>before"
 NOTHING = {
