@@ -21,15 +21,15 @@ class UnknownSchema(Exception):  # noqa: N818  (a state of things, not an error 
 
 def configuration(url: str) -> "Config":
     """Return Alembic's configuration for the database `url`."""
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415  (loaded only where it is asked for)
 
     return Config(toml_file=PROJECT, attributes={"url": url})
 
 
 def migrate(url: str) -> None:
     """Bring the database `url` to the newest revision; raise UnknownSchema or Unavailable."""
-    from alembic import command  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415  (likewise)
+    from alembic.util import CommandError  # noqa: PLC0415  (likewise)
 
     try:
         with faults_named():
